@@ -1,0 +1,3 @@
+//! The `hnerv` command.
+
+fn main() {}

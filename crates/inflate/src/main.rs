@@ -1,0 +1,3 @@
+//! The `inflate` command.
+
+fn main() {}

@@ -1,0 +1,103 @@
+//! From f32 tensors to integers on a grid.
+
+use thiserror::Error;
+
+use crate::{QuantizedLatents, QuantizedTensor, Tensor};
+
+/// Fewest bits of a quantized parameter.
+pub const MIN_BITS: u8 = 2;
+/// Most bits of a quantized parameter.
+pub const MAX_BITS: u8 = 8;
+
+/// Why values cannot be quantized.
+#[derive(Debug, Error, PartialEq)]
+pub enum QuantizeError {
+    /// A NaN or an infinity, or a magnitude that no archive may hold.
+    #[error("{0} holds a value that is not finite or beyond 1e6")]
+    NotFinite(String),
+}
+
+/// Step of the symmetric grid of `bits` for values up to `max` in magnitude: `max / (2^(bits-1) - 1)`; 1 where all values are
+/// zero. Quantization-aware training rounds on the same grid.
+fn symmetric_step(max: f32, bits: u8) -> f32 {
+    let levels = f32::from((1i16 << (bits - 1)) - 1);
+    let step = max / levels;
+    if step.is_normal() { step } else { 1.0 }
+}
+
+/// Rounds a tensor to the symmetric grid of `bits` (2 to 8) with one step, ties to even.
+pub fn quantize_tensor(name: &str, tensor: &Tensor, bits: u8) -> Result<QuantizedTensor, QuantizeError> {
+    let max = tensor.values.iter().fold(0f32, |m, v| if v.is_nan() { f32::INFINITY } else { m.max(v.abs()) });
+    if max > 1e6 {
+        return Err(QuantizeError::NotFinite(name.into()));
+    }
+    let step = symmetric_step(max, bits);
+    let levels = f32::from((1i16 << (bits - 1)) - 1);
+    let values = tensor.values.iter().map(|v| (v / step).round_ties_even().clamp(-levels, levels) as i16).collect();
+    Ok(QuantizedTensor { name: name.into(), shape: tensor.shape.clone(), bits, steps: vec![step], values })
+}
+
+/// Rounds latents `[samples, dim]` (row-major) to 256 levels between each dimension's smallest and largest value.
+pub fn quantize_latents(values: &[f32], dim: usize) -> Result<QuantizedLatents, QuantizeError> {
+    if values.iter().any(|v| !v.is_finite() || v.abs() > 1e6) {
+        return Err(QuantizeError::NotFinite("the latent table".into()));
+    }
+    let column = |d: usize| values.iter().skip(d).step_by(dim).copied();
+    let minimum: Vec<f32> = (0..dim).map(|d| column(d).fold(f32::INFINITY, f32::min)).collect();
+    let step: Vec<f32> = (0..dim)
+        .map(|d| {
+            let step = (column(d).fold(f32::NEG_INFINITY, f32::max) - minimum[d]) / 255.0;
+            if step.is_normal() { step } else { 1.0 }
+        })
+        .collect();
+    let level =
+        |(i, v): (usize, &f32)| ((v - minimum[i % dim]) / step[i % dim]).round_ties_even().clamp(0.0, 255.0) as u8;
+    let values = values.iter().enumerate().map(level).collect();
+    Ok(QuantizedLatents { minimum, step, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_stays_within_half_a_step() {
+        let values: Vec<f32> = (0..200).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.013).collect();
+        for bits in MIN_BITS..=MAX_BITS {
+            let tensor = Tensor { shape: vec![10, 20], values: values.clone() };
+            let quantized = quantize_tensor("t", &tensor, bits).unwrap();
+            let half = quantized.steps[0] * 0.5001;
+            assert!(quantized.dequantize().iter().zip(&values).all(|(a, b)| (a - b).abs() <= half), "{bits} bits");
+        }
+        let latents = quantize_latents(&values, 8).unwrap();
+        for sample in 0..25 {
+            let row = latents.row(sample).unwrap();
+            for d in 0..8 {
+                assert!((row[d] - values[sample * 8 + d]).abs() <= latents.step[d] * 0.501);
+            }
+        }
+        assert!(latents.row(25).is_none());
+    }
+
+    #[test]
+    fn constant_and_bad_values_are_met() {
+        let zero = Tensor { shape: vec![4], values: vec![0.0; 4] };
+        assert_eq!(quantize_tensor("t", &zero, 8).unwrap().values, [0; 4]);
+        assert_eq!(quantize_latents(&[0.5; 6], 2).unwrap().row(2).unwrap(), [0.5, 0.5]);
+        let bad = Tensor { shape: vec![2], values: vec![0.0, f32::NAN] };
+        assert!(quantize_tensor("t", &bad, 8).is_err());
+        assert!(quantize_latents(&[f32::INFINITY], 1).is_err());
+    }
+
+    #[test]
+    fn per_channel_steps_apply_to_their_rows() {
+        let tensor = QuantizedTensor {
+            name: "t".into(),
+            shape: vec![2, 2],
+            bits: 8,
+            steps: vec![1.0, 2.0],
+            values: vec![1, 2, 3, 4],
+        };
+        assert_eq!(tensor.dequantize(), [1.0, 2.0, 6.0, 8.0]);
+    }
+}

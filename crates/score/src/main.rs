@@ -1,0 +1,3 @@
+//! The `score` command.
+
+fn main() {}
