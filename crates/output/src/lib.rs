@@ -1,1 +1,185 @@
-//! To be written.
+//! Output files that are whole or absent: [`OutputFile`] is written beside its place and renamed into it by
+//! [`OutputFile::commit`]; [`write_whole`] does both at once. On Linux the unfinished file has no name where the file
+//! system allows (`O_TMPFILE`), so that nothing is left even of a killed process.
+//!
+//! Errors are one line: which file, what is wrong, what to do.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
+
+use atomic_write_file::AtomicWriteFile;
+use thiserror::Error;
+
+/// Large enough that a frame takes a handful of system calls.
+const BUFFER: usize = 1 << 20;
+
+/// Why an output file could not be written.
+///
+/// The text holds the cause, so no variant has a `source`: a report that walks the chain would say it twice.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The path names no file.
+    #[error("{}: is a folder or no file name; give the path of a file", path.display())]
+    NotAFile {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// A folder above the file cannot be made.
+    #[error("{}: cannot make the folder: {cause}; {}", path.display(), advice(cause))]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Opening, writing or renaming failed.
+    #[error("{}: cannot write: {cause}; {}", path.display(), advice(cause))]
+    Write {
+        /// The file as the caller named it.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+/// What the user can do about it.
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space or write to another disk",
+        ErrorKind::FileTooLarge => "raise the file-size limit (ulimit -f) or write to another disk",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "make the folder writable or choose another place"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file stands where a folder must be: choose another place"
+        }
+        _ => "check the path and its disk",
+    }
+}
+
+/// A file being written: it takes its place, whole, on [`commit`](Self::commit); dropped before, it leaves nothing.
+///
+/// Buffered. The errors of its [`Write`] carry an [`OutputError`], path and advice included.
+#[derive(Debug)]
+pub struct OutputFile {
+    path: PathBuf,
+    sink: BufWriter<Sink>,
+}
+
+#[derive(Debug)]
+enum Sink {
+    /// Renamed into place at the end.
+    Beside(AtomicWriteFile),
+    /// A device, a pipe: written straight, nothing to rename.
+    Direct(File),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Beside(file) => file.write(bytes),
+            Self::Direct(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Beside(file) => file.flush(),
+            Self::Direct(file) => file.flush(),
+        }
+    }
+}
+
+impl OutputFile {
+    /// Opens an output file at `path` and makes the folders above it. An existing file stays as it is until
+    /// [`commit`](Self::commit) and then passes its mode on; behind a symbolic link, the file it points to is replaced.
+    /// What exists and is no regular file (`/dev/stdout`, a pipe) is written straight.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, OutputError> {
+        let path = path.as_ref();
+        survive_size_limit();
+        let failed = |cause| OutputError::Write { path: path.into(), cause };
+        let sink = match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(OutputError::NotAFile { path: path.into() }),
+            // Appending keeps what `>>` on /dev/stdout must keep.
+            Ok(found) if !found.is_file() || is_descriptor(path) => {
+                Sink::Direct(File::options().append(true).open(path).map_err(failed)?)
+            }
+            Ok(_) => Sink::Beside(AtomicWriteFile::open(path.canonicalize().map_err(failed)?).map_err(failed)?),
+            Err(_) => {
+                if path.file_name().is_none() {
+                    return Err(OutputError::NotAFile { path: path.into() });
+                }
+                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                    let failed = |cause| OutputError::Folder { path: folder.into(), cause };
+                    fs::create_dir_all(folder).map_err(failed)?;
+                }
+                Sink::Beside(AtomicWriteFile::open(path).map_err(failed)?)
+            }
+        };
+        Ok(Self { path: path.into(), sink: BufWriter::with_capacity(BUFFER, sink) })
+    }
+
+    /// The path that was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes all of `bytes`; like [`Write::write_all`], with the error as an [`OutputError`].
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.sink.write_all(bytes).map_err(|cause| OutputError::Write { path: self.path.clone(), cause })
+    }
+
+    /// Writes what is buffered, sees it safely to disk and gives the file its name.
+    pub fn commit(self) -> Result<(), OutputError> {
+        let Self { path, sink } = self;
+        let written = sink.into_inner().map_err(|error| error.into_error()).and_then(|sink| match sink {
+            Sink::Beside(file) => file.commit(),
+            Sink::Direct(_) => Ok(()),
+        });
+        written.map_err(|cause| OutputError::Write { path, cause })
+    }
+
+    fn explain<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|cause| {
+            let kind = cause.kind();
+            io::Error::new(kind, OutputError::Write { path: self.path.clone(), cause })
+        })
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.sink.write(bytes);
+        self.explain(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.sink.flush();
+        self.explain(result)
+    }
+}
+
+/// Writes `bytes` as one whole file.
+pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), OutputError> {
+    let mut file = OutputFile::create(path)?;
+    file.append(bytes)?;
+    file.commit()
+}
+
+/// True for `/dev/stdout`, `/dev/fd/3` and the like, which lead to the file that a shell has redirected: renaming over
+/// that file would cut the redirection off.
+fn is_descriptor(path: &Path) -> bool {
+    (path.starts_with("/dev") || path.starts_with("/proc")) && path.is_symlink()
+}
+
+/// A write beyond `ulimit -f` sends SIGXFSZ, which kills by default; with any handler it returns an error instead.
+fn survive_size_limit() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Where no handler can be set the default stays: the write still leaves nothing half-written behind.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    });
+}
