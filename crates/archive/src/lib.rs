@@ -1,1 +1,97 @@
-//! To be written.
+//! archive.bin: a representation in as few bytes as a program that decodes exactly can make of it.
+//!
+//! [`encode`] and [`decode`] turn a [`Representation`] into bytes and back without loss; [`budget`] says where the bytes
+//! of an archive went. Byte slices in, byte slices out, no files. `docs/archive-format.md` writes the format down.
+//!
+//! Inside, three things are kept apart:
+//!
+//! - the container (`header`): magic, version, length, layer table, clip, checksum;
+//! - the model (`payload`, with `expert` and `mixer`): which value comes when, and how likely each of its bits is;
+//! - the coder (`coder`): writes those bits, reads them, or counts what they cost. The model is generic over it, so the
+//!   cost that a search asks for, the bytes that [`encode`] writes and the budget come from the same lines of code.
+//!
+//! All probabilities are integers and come from integers: an archive decodes to the same values on every machine.
+
+mod budget;
+mod coder;
+mod error;
+mod expert;
+mod header;
+mod logistic;
+mod mixer;
+mod payload;
+
+use coder::{Corrupt, Counter, Decoder, Encoder};
+use header::Parts;
+use repr::{MIN_BITS, QuantizedLatents, QuantizedTensor, Representation};
+
+pub use budget::{Budget, Section, Share};
+pub use error::ArchiveError;
+
+/// Version of the format that this crate writes and reads.
+pub const VERSION: u8 = 1;
+
+/// Never met: behind the validation every value has a code.
+const UNWRITABLE: ArchiveError = ArchiveError::Malformed { offset: 0, what: "a value has no code" };
+
+/// Writes an archive. A representation that is impossible or beyond the limits is refused.
+pub fn encode(representation: &Representation) -> Result<Vec<u8>, ArchiveError> {
+    representation.validate()?;
+    let mut coder = Encoder::default();
+    payload::code(&mut representation.clone(), &mut coder, |_| ()).map_err(|Corrupt| UNWRITABLE)?;
+    Ok(header::join(&representation.architecture, &representation.clip, &coder.finish()))
+}
+
+/// Bits that each tensor, in order, and then the latents would take in an archive. Writes nothing: this is what a search
+/// asks before it changes a value.
+pub fn cost(representation: &Representation) -> Result<Vec<f64>, ArchiveError> {
+    representation.validate()?;
+    let (mut costs, mut counted) = (Vec::new(), 0.0);
+    let after = |counter: &Counter| costs.push(counter.bits - std::mem::replace(&mut counted, counter.bits));
+    payload::code(&mut representation.clone(), &mut Counter::default(), after).map_err(|Corrupt| UNWRITABLE)?;
+    Ok(costs)
+}
+
+/// Reads an archive; gives exactly what [`encode`] was given.
+///
+/// Bytes with a wrong checksum or of another length are refused before anything behind the header is looked at, sizes
+/// beyond the limits before anything is allocated for them.
+pub fn decode(archive: &[u8]) -> Result<Representation, ArchiveError> {
+    let parts = header::split(archive)?;
+    let corrupt = |Corrupt| ArchiveError::Malformed { offset: parts.offset, what: "the payload is no encoder's" };
+    let mut decoder = Decoder::new(parts.payload).map_err(corrupt)?;
+    let mut representation = blank(&parts);
+    payload::code(&mut representation, &mut decoder, |_| ()).map_err(corrupt)?;
+    decoder.finish().map_err(corrupt)?;
+    representation.validate()?;
+    Ok(representation)
+}
+
+/// Where the bytes of an archive go. Refuses what [`decode`] refuses.
+pub fn budget(archive: &[u8]) -> Result<Budget, ArchiveError> {
+    let representation = decode(archive)?;
+    let header = header::split(archive)?.header;
+    Ok(Budget::new(archive.len(), header, &representation, &cost(&representation)?))
+}
+
+/// A representation of the right shapes, to be filled in.
+fn blank(parts: &Parts) -> Representation {
+    let tensor = |parameter: repr::Parameter| QuantizedTensor {
+        values: vec![0; parameter.len()],
+        name: parameter.name,
+        shape: parameter.shape,
+        bits: MIN_BITS,
+        steps: Vec::new(),
+    };
+    let dim = parts.architecture.latent_dim;
+    Representation {
+        parameters: parts.architecture.parameters().into_iter().map(tensor).collect(),
+        latents: QuantizedLatents {
+            minimum: vec![0.0; dim],
+            step: vec![0.0; dim],
+            values: vec![0; dim * parts.clip.samples()],
+        },
+        architecture: parts.architecture.clone(),
+        clip: parts.clip.clone(),
+    }
+}

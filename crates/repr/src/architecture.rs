@@ -20,6 +20,8 @@ pub mod limits {
     pub const UPSCALE: usize = 4;
     /// Most parameters in sum.
     pub const PARAMETERS: usize = 1 << 24;
+    /// Most latent values of a clip.
+    pub const LATENTS: usize = 1 << 24;
     /// Most values in one activation.
     pub const ACTIVATION: usize = 1 << 26;
     /// Largest dilation.
@@ -212,7 +214,6 @@ impl Architecture {
         in_range("the number of layers", self.layers.len(), 0, limits::LAYERS)?;
         let (mut height, mut width) = (self.stem.height, self.stem.width);
         at_most("values in the stem", self.stem.channels * height * width, limits::ACTIVATION)?;
-        let mut channels = self.stem.channels;
         for (i, layer) in self.layers.iter().enumerate() {
             match layer {
                 Layer::Stage(stage) => {
@@ -229,8 +230,7 @@ impl Architecture {
                     width *= stage.upscale;
                     in_range(format!("the number of rows behind layers[{i}]"), height, 1, limits::SIDE)?;
                     in_range(format!("the number of columns behind layers[{i}]"), width, 1, limits::SIDE)?;
-                    channels = stage.channels;
-                    at_most("values in an activation", channels * height * width, limits::ACTIVATION)?;
+                    at_most("values in an activation", stage.channels * height * width, limits::ACTIVATION)?;
                 }
                 Layer::Refine(refine) => {
                     in_range(format!("layers[{i}].hidden"), refine.hidden, 1, limits::CHANNELS)?;

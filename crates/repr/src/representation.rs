@@ -140,6 +140,15 @@ impl Clip {
         }
         Ok(())
     }
+
+    /// Checks that the latents of a valid clip, `dim` values each, are not too many; to be asked before they are allocated.
+    pub fn validate_latents(&self, dim: usize) -> Result<(), RepresentationError> {
+        let values = dim.saturating_mul(self.samples());
+        if values <= limits::LATENTS {
+            return Ok(());
+        }
+        invalid(format!("{} samples of {dim} latent values, the limit is {} in all", self.samples(), limits::LATENTS))
+    }
 }
 
 impl Representation {
@@ -147,6 +156,7 @@ impl Representation {
     pub fn validate(&self) -> Result<(), RepresentationError> {
         self.architecture.validate()?;
         self.clip.validate()?;
+        self.clip.validate_latents(self.architecture.latent_dim)?;
         let expected = self.architecture.parameters();
         if expected.len() != self.parameters.len() {
             return invalid(format!("{} tensors, the architecture has {}", self.parameters.len(), expected.len()));

@@ -1,0 +1,171 @@
+//! The container: magic, version, length, layer table, clip; the checksum at the end.
+
+use repr::{Architecture, Clip, Layer, Refine, Stage, Stem, limits};
+
+use crate::{ArchiveError, VERSION};
+
+/// First bytes of every archive.
+const MAGIC: [u8; 4] = *b"HNRV";
+/// Bytes of the checksum.
+const CHECKSUM: usize = 4;
+/// Most bytes of a number: 32 bits, seven a byte.
+const VARINT: usize = 5;
+
+/// An archive taken apart. Nothing behind the header has been looked at.
+pub(crate) struct Parts<'a> {
+    pub architecture: Architecture,
+    pub clip: Clip,
+    /// The range-coded rest.
+    pub payload: &'a [u8],
+    /// Where the payload starts.
+    pub offset: usize,
+    /// Bytes of magic, version, layer table and clip.
+    pub header: usize,
+}
+
+/// Puts an archive together.
+pub(crate) fn join(architecture: &Architecture, clip: &Clip, payload: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    write_architecture(&mut content, architecture);
+    write_clip(&mut content, clip);
+    content.extend_from_slice(payload);
+
+    let mut archive = MAGIC.to_vec();
+    archive.push(VERSION);
+    write_number(&mut archive, content.len());
+    archive.append(&mut content);
+    let checksum = crc32fast::hash(&archive);
+    archive.extend_from_slice(&checksum.to_le_bytes());
+    archive
+}
+
+/// Takes an archive apart; architecture and clip are valid, the checksum fits.
+pub(crate) fn split(archive: &[u8]) -> Result<Parts<'_>, ArchiveError> {
+    let versioned = archive.strip_prefix(&MAGIC).ok_or(ArchiveError::NotAnArchive)?;
+    match versioned.first() {
+        Some(&VERSION) => {}
+        Some(&found) => return Err(ArchiveError::Version { found }),
+        None => return Err(ArchiveError::Damaged),
+    }
+    let (body, checksum) = archive.split_last_chunk::<CHECKSUM>().ok_or(ArchiveError::Damaged)?;
+    let start = MAGIC.len() + 1;
+    let mut reader = Reader { bytes: body, offset: start.min(body.len()) };
+    let length = reader.number().map_err(|_| ArchiveError::Damaged)?;
+    let content = reader.offset;
+    if body.len() - content != length || crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+        return Err(ArchiveError::Damaged);
+    }
+    let architecture = reader.architecture()?;
+    architecture.validate().map_err(repr::RepresentationError::from)?;
+    let clip = reader.clip()?;
+    clip.validate()?;
+    clip.validate_latents(architecture.latent_dim)?;
+    let offset = reader.offset;
+    Ok(Parts {
+        architecture,
+        clip,
+        payload: body.get(offset..).unwrap_or_default(),
+        offset,
+        header: start + offset - content,
+    })
+}
+
+/// Seven bits a byte, the lowest first; the top bit says that more follow.
+fn write_number(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Kind of a layer: 0 is a refinement, a stage is `2 * upscale - 1`, one more with a 3x3 kernel.
+fn write_architecture(out: &mut Vec<u8>, architecture: &Architecture) {
+    let Stem { channels, height, width } = architecture.stem;
+    for value in [architecture.latent_dim, channels, height, width, architecture.layers.len()] {
+        write_number(out, value);
+    }
+    for layer in &architecture.layers {
+        match *layer {
+            Layer::Stage(Stage { channels, upscale, kernel }) => {
+                write_number(out, 2 * upscale - usize::from(kernel == 1));
+                write_number(out, channels);
+            }
+            Layer::Refine(Refine { hidden, dilation, gain }) => {
+                write_number(out, 0);
+                write_number(out, hidden);
+                write_number(out, dilation);
+                out.extend_from_slice(&gain.to_le_bytes());
+            }
+        }
+    }
+}
+
+fn write_clip(out: &mut Vec<u8>, clip: &Clip) {
+    for value in [clip.frames, clip.height, clip.width, clip.name.len()] {
+        write_number(out, value);
+    }
+    out.extend_from_slice(clip.name.as_bytes());
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn malformed(&self, what: &'static str) -> ArchiveError {
+        ArchiveError::Malformed { offset: self.offset, what }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], ArchiveError> {
+        let rest = self.bytes.get(self.offset..).unwrap_or_default();
+        let taken = rest.get(..count).ok_or_else(|| self.malformed("the header ends early"))?;
+        self.offset += count;
+        Ok(taken)
+    }
+
+    fn number(&mut self) -> Result<usize, ArchiveError> {
+        let mut value = 0u64;
+        for i in 0..VARINT {
+            let byte = self.take(1)?.first().copied().unwrap_or_default();
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte < 0x80 {
+                let canonical = (byte != 0 || i == 0) && value <= u64::from(u32::MAX);
+                return if canonical { Ok(value as usize) } else { Err(self.malformed("a number is not canonical")) };
+            }
+        }
+        Err(self.malformed("a number has more than 32 bits"))
+    }
+
+    fn architecture(&mut self) -> Result<Architecture, ArchiveError> {
+        let latent_dim = self.number()?;
+        let stem = Stem { channels: self.number()?, height: self.number()?, width: self.number()? };
+        let count = self.number()?;
+        if count > limits::LAYERS {
+            return Err(self.malformed("too many layers"));
+        }
+        let layers = (0..count).map(|_| self.layer()).collect::<Result<_, _>>()?;
+        Ok(Architecture { latent_dim, stem, layers })
+    }
+
+    fn layer(&mut self) -> Result<Layer, ArchiveError> {
+        let kind = self.number()?;
+        if kind == 0 {
+            let (hidden, dilation) = (self.number()?, self.number()?);
+            let gain = self.take(4)?.try_into().map(f32::from_le_bytes);
+            let gain = gain.map_err(|_| self.malformed("the header ends early"))?;
+            return Ok(Layer::Refine(Refine { hidden, dilation, gain }));
+        }
+        let (upscale, kernel) = (kind.div_ceil(2), if kind % 2 == 1 { 1 } else { 3 });
+        Ok(Layer::Stage(Stage { channels: self.number()?, upscale, kernel }))
+    }
+
+    fn clip(&mut self) -> Result<Clip, ArchiveError> {
+        let (frames, height, width) = (self.number()?, self.number()?, self.number()?);
+        let length = self.number()?;
+        let name = std::str::from_utf8(self.take(length)?);
+        let name = name.map_err(|_| self.malformed("the clip name is not UTF-8"))?.to_owned();
+        Ok(Clip { name, frames, height, width })
+    }
+}

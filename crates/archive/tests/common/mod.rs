@@ -1,0 +1,40 @@
+//! One representation for several tests.
+
+use repr::{Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Stage, Stem};
+
+/// One small representation, always the same.
+pub fn small() -> Representation {
+    let mut state = 1u32;
+    let mut random = move |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % below
+    };
+    let layers = vec![
+        Layer::Stage(Stage { channels: 2, upscale: 2, kernel: 3 }),
+        Layer::Refine(Refine { hidden: 1, dilation: 2, gain: 0.1 }),
+    ];
+    let architecture = Architecture { latent_dim: 2, stem: Stem { channels: 1, height: 2, width: 2 }, layers };
+    let parameters = architecture.parameters().into_iter().enumerate().map(|(i, parameter)| {
+        let bits = [8, 6, 4][i % 3];
+        let (half, len) = (1 << (bits - 1), parameter.len());
+        QuantizedTensor {
+            bits,
+            steps: (0..if i == 2 { parameter.shape[0] } else { 1 }).map(|i| 0.01 + i as f32 * 0.001).collect(),
+            values: (0..len).map(|_| random(half) as i16 + random(half) as i16 - half as i16).collect(),
+            name: parameter.name,
+            shape: parameter.shape,
+        }
+    });
+    let parameters = parameters.collect();
+    let latents = QuantizedLatents {
+        minimum: vec![-2.0, -1.5],
+        step: vec![0.015, 0.02],
+        values: (0..12).map(|i| (100 + i + random(40)) as u8).collect(),
+    };
+    Representation {
+        architecture,
+        clip: Clip { name: "clip".into(), frames: 13, height: 8, width: 10 },
+        parameters,
+        latents,
+    }
+}

@@ -1,0 +1,133 @@
+//! Damaged, foreign and hostile bytes are refused with a word.
+
+mod common;
+
+use archive::{ArchiveError, budget, decode, encode};
+use common::small;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use repr::{Clip, Representation};
+
+/// Bytes before the length.
+const START: usize = 5;
+
+fn number(mut value: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}
+
+/// An archive with this content, its length and checksum right.
+fn mended(content: &[u8]) -> Vec<u8> {
+    let mut archive = [b"HNRV\x01".as_slice(), &number(content.len()), content].concat();
+    archive.extend_from_slice(&crc32fast::hash(&archive).to_le_bytes());
+    archive
+}
+
+/// What lies between length and checksum.
+fn content(archive: &[u8]) -> &[u8] {
+    let length = archive[START..].iter().position(|byte| byte < &0x80).unwrap() + 1;
+    &archive[START + length..archive.len() - 4]
+}
+
+#[test]
+fn every_cut_and_every_addition_is_refused() {
+    let archive = encode(&small()).unwrap();
+    for length in 0..archive.len() {
+        let expected = || if length < 4 { ArchiveError::NotAnArchive } else { ArchiveError::Damaged };
+        assert_eq!(decode(&archive[..length]), Err(expected()), "cut at {length}");
+        assert_eq!(budget(&archive[..length]), Err(expected()));
+    }
+    for garbage in [&b"\0"[..], b"\xff\xff", &archive] {
+        assert_eq!(decode(&[&archive, garbage].concat()), Err(ArchiveError::Damaged));
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let archive = encode(&small()).unwrap();
+    for bit in 0..archive.len() * 8 {
+        let mut flipped = archive.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let expected = match bit / 8 {
+            0..4 => ArchiveError::NotAnArchive,
+            4 => ArchiveError::Version { found: flipped[4] },
+            _ => ArchiveError::Damaged,
+        };
+        assert_eq!(decode(&flipped), Err(expected), "bit {bit}");
+    }
+}
+
+#[test]
+fn messages_say_what_to_do() {
+    let mut archive = encode(&small()).unwrap();
+    assert_eq!(decode(b"PK\x03\x04 a zip file").unwrap_err().to_string(), "not an hnerv archive");
+    archive[4] = 7;
+    let version = decode(&archive).unwrap_err().to_string();
+    assert_eq!(version, "archive version 7, this program reads 1: update it");
+    archive[4] = 1;
+    archive[40] ^= 1;
+    assert!(decode(&archive).unwrap_err().to_string().ends_with("copy it again"));
+}
+
+#[test]
+fn an_archive_that_says_too_much_is_refused_before_it_is_read() {
+    let change = |change: fn(&mut Representation)| {
+        let mut large = small();
+        change(&mut large);
+        // The header of what `encode` refuses, before a payload of nothing.
+        let mut header = Vec::new();
+        let stem = large.architecture.stem;
+        for value in [large.architecture.latent_dim, stem.channels, stem.height, stem.width, 0] {
+            header.extend(number(value));
+        }
+        let Clip { name, frames, height, width } = large.clip;
+        for value in [frames, height, width, name.len()] {
+            header.extend(number(value));
+        }
+        header.extend(name.bytes());
+        decode(&mended(&header)).unwrap_err().to_string()
+    };
+    assert!(change(|_| ()).contains("payload"));
+    assert!(change(|r| r.architecture.stem.channels = 1 << 31).contains("stem.channels"));
+    assert!(change(|r| r.architecture.stem.height = 4097).contains("stem.height"));
+    assert!(change(|r| (r.architecture.stem.channels, r.architecture.latent_dim) = (512, 1024)).contains("payload"));
+    assert!(change(|r| (r.architecture.stem.height, r.architecture.stem.width) = (4096, 4096)).contains("parameters"));
+    assert!(change(|r| r.clip.frames = 1_000_001).contains("frames"));
+    assert!(change(|r| (r.clip.frames, r.architecture.latent_dim) = (1_000_000, 1024)).contains("latent values"));
+    assert!(change(|r| r.clip.name = "a/b".into()).contains("name"));
+}
+
+#[test]
+fn whatever_stands_behind_a_right_checksum_is_read_or_refused() {
+    let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let whole = encode(&small()).unwrap();
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let mut bytes = content(&whole).to_vec();
+        for _ in 0..rng.random_range(1..5) {
+            let at = rng.random_range(0..bytes.len());
+            match rng.random_range(0..5) {
+                0 => bytes[at] = rng.random_range(0..=255),
+                1 => bytes[at] ^= 1 << rng.random_range(0..8),
+                2 => bytes.insert(at, rng.random_range(0..=255)),
+                3 if bytes.len() > 1 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        match decode(&mended(&bytes)) {
+            Ok(representation) => {
+                read += 1;
+                assert_eq!(decode(&encode(&representation).unwrap()), Ok(representation));
+            }
+            Err(ArchiveError::Malformed { offset, .. }) => assert!(offset <= bytes.len() + START + 5),
+            Err(ArchiveError::Representation(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(read > 100, "only {read} of the mutations reached the end of the payload");
+}
