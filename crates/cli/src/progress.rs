@@ -27,7 +27,7 @@ impl Progress {
         let sink = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(total);
             if let Ok(style) =
-                ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len} {msg} {elapsed}, {eta} left")
+                ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len} {msg}")
             {
                 bar.set_style(style.progress_chars("=> "));
             }
@@ -49,12 +49,17 @@ impl Progress {
             Sink::Lines { last } => {
                 if last.elapsed() >= LINE_INTERVAL {
                     *last = Instant::now();
-                    let elapsed = self.started.elapsed().as_secs_f64();
-                    let left = elapsed / done.max(1) as f64 * self.total.saturating_sub(done) as f64;
-                    let (label, total) = (self.label, self.total);
-                    eprintln!("{label} {done}/{total} {} ({elapsed:.0} s, {left:.0} s left)", message());
+                    eprintln!("{} {done}/{} {}", self.label, self.total, message());
                 }
             }
+        }
+    }
+
+    /// A line of its own, above the bar where there is one.
+    pub fn line(&self, text: &str) {
+        match &self.sink {
+            Sink::Bar(bar) => bar.println(text),
+            Sink::Lines { .. } => eprintln!("{text}"),
         }
     }
 

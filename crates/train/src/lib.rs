@@ -1,1 +1,33 @@
-//! To be written.
+//! Training a representation: the decoder as burn operations, losses, optimizer, curriculum, checkpoints, run folder.
+//!
+//! - [`Config`]: the recipe, a TOML file.
+//! - [`train_on`]: a whole run on a device, resumable, telling its progress to an [`Observer`].
+//! - [`Checkpoint`] and [`quantize`]: from a checkpoint to a [`repr::Representation`], what `hnerv encode` writes.
+//!
+//! Code is generic over burn's `Backend`; [`Device`] chooses it once. Scoring during training decodes through the
+//! `decoder` crate, so a figure in the metrics is what `inflate` gives.
+
+mod checkpoint;
+mod config;
+mod device;
+mod encode;
+mod evaluate;
+mod fake_quantize;
+mod loss;
+mod metrics;
+mod model;
+mod optimizer;
+mod pairs;
+mod report;
+mod resample;
+mod run;
+
+pub use checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
+pub use config::{ClipConfig, Config, ConfigError, LossConfig, StageConfig, TrainingConfig};
+pub use device::{Device, train_on};
+pub use encode::{EncodeError, quantize};
+pub use evaluate::{EvaluateError, Evaluation, evaluate};
+pub use pairs::clip;
+pub use metrics::{EpochLine, Metrics};
+pub use report::ReportError;
+pub use run::{Observer, Outcome, RunFolder, Status, TrainError, train};

@@ -1,0 +1,39 @@
+//! `hnerv frames`
+
+use std::path::PathBuf;
+
+/// Write the challenge's exact RGB frames of a clip: uint8, frame after frame, row-major, R, G, B, no header.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The clip: HEVC, H.264 or AV1, 8-bit 4:2:0.
+    clip: PathBuf,
+    /// The file to write.
+    output: PathBuf,
+}
+
+/// Runs the command.
+#[cfg(feature = "ffmpeg")]
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    use std::io::Write;
+
+    use anyhow::Context;
+
+    let clip = video::Clip::open(&arguments.clip)?;
+    let (width, height) = (clip.width(), clip.height());
+    let mut writer = frames::RawWriter::create(&arguments.output, width, height)?;
+    let mut count = 0;
+    for frame in clip {
+        writer.write(&frame?)?;
+        count += 1;
+    }
+    writer.commit()?;
+    let line = format!("{}: {count} frames of {width}x{height}", arguments.output.display());
+    writeln!(std::io::stdout(), "{line}").context("standard output")
+}
+
+/// Runs the command.
+#[cfg(not(feature = "ffmpeg"))]
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let (clip, output) = (arguments.clip.display(), arguments.output.display());
+    anyhow::bail!("{clip} cannot be decoded into {output}: this program was built without the feature ffmpeg")
+}

@@ -1,0 +1,7 @@
+//! One module per subcommand.
+
+pub mod encode;
+pub mod frames;
+pub mod inspect;
+pub mod targets;
+pub mod train;

@@ -1,0 +1,98 @@
+//! `hnerv targets`
+
+use std::path::PathBuf;
+
+/// Write a target cache: a clip's frames at decoder resolution, and the evaluators' outputs if evaluators are given.
+///
+/// `hnerv train --clip FILE` takes it in place of the clip, on machines without FFmpeg too.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The clip: HEVC, H.264 or AV1, 8-bit 4:2:0.
+    clip: PathBuf,
+    /// The file to write.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Columns and rows of the decoder's frames.
+    #[arg(long, default_value = "512x384", value_parser = parse_size)]
+    size: (usize, usize),
+    /// SegNet-style evaluator (ONNX).
+    #[arg(long, requires = "posenet")]
+    segnet: Option<PathBuf>,
+    /// PoseNet-style evaluator (ONNX).
+    #[arg(long, requires = "segnet")]
+    posenet: Option<PathBuf>,
+    /// Threads of the evaluators [default: all cores].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// `512x384` as (rows, columns).
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=repr::limits::SIDE).contains(side));
+    let sides = text.split_once('x').and_then(|(width, height)| Some((side(height)?, side(width)?)));
+    sides.ok_or_else(|| format!("must be COLUMNSxROWS, each 1 to {}", repr::limits::SIDE))
+}
+
+/// Runs the command.
+#[cfg(feature = "ffmpeg")]
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    use std::io::Write;
+
+    use anyhow::Context;
+    use perception::targets::{TargetOutputs, TargetWriter};
+    use perception::{Evaluators, evaluator_input};
+
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = arguments.threads.map_or(cores, usize::from);
+    let mut evaluators = match arguments.segnet.as_ref().zip(arguments.posenet.as_ref()) {
+        Some((segnet, posenet)) => Some(Evaluators::load(segnet, posenet, threads)?),
+        None => None,
+    };
+    let clip = video::Clip::open(&arguments.clip)?;
+    let info = crate::footage::describe(&arguments.clip, &clip, arguments.size)?;
+    let mut writer = TargetWriter::create(&arguments.output, &info)?;
+    let mut samples = Vec::new();
+    let mut first = None;
+    let mut count = 0;
+    for frame in clip {
+        let frame = frame?;
+        writer.push(&frame)?;
+        count += 1;
+        if let Some(evaluators) = &mut evaluators {
+            let input = evaluator_input(&frame);
+            match first.take() {
+                None => first = Some(input),
+                Some(first) => samples.push(evaluators.evaluate_planes([&first, &input])?),
+            }
+        }
+    }
+    let outputs = evaluators.map(|evaluators| TargetOutputs {
+        segnet: *evaluators.segnet_hash().as_bytes(),
+        posenet: *evaluators.posenet_hash().as_bytes(),
+        samples,
+    });
+    writer.finish(outputs.as_ref())?;
+    let bytes = std::fs::metadata(&arguments.output).with_context(|| arguments.output.display().to_string())?.len();
+    let line = format!("{}: {count} frames of {}x{}, {bytes} bytes", arguments.output.display(), info.width, info.height);
+    writeln!(std::io::stdout(), "{line}").context("standard output")
+}
+
+/// Runs the command.
+#[cfg(not(feature = "ffmpeg"))]
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let (clip, output) = (arguments.clip.display(), arguments.output.display());
+    anyhow::bail!("{clip} cannot be decoded into {output}: this program was built without the feature ffmpeg")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_are_columns_by_rows() {
+        assert_eq!(parse_size("512x384"), Ok((384, 512)));
+        for wrong in ["512", "x", "0x4", "512x384x2", "99999x2", "-1x2"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The decoder as differentiable burn operations; what it computes is defined by [`repr::Architecture`], as for the
+//! `decoder` crate, and a test holds the two together.
+
+use std::collections::BTreeMap;
+
+use burn_core::tensor::activation::sigmoid;
+use burn_core::tensor::backend::Backend;
+use burn_core::tensor::module::conv2d;
+use burn_core::tensor::ops::ConvOptions;
+use burn_core::tensor::{Tensor, TensorData};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use repr::{Architecture, FRAMES_PER_SAMPLE, Layer, ParameterRole, Refine, Stage};
+
+use crate::resample::upsample_bilinear;
+
+/// Name of the latent table among the parameters.
+pub const LATENTS: &str = "latents";
+
+/// All that is learned, by name: every parameter of the architecture as `[out, fan_in]` (biases `[out, 1]`), and the
+/// latent table [`LATENTS`] as `[samples, latent_dim]`.
+pub type Parameters<B> = BTreeMap<String, Tensor<B, 2>>;
+
+/// Initial parameters. Weights and biases are uniform in `±1/sqrt(fan_in)` (PyTorch's default for both kinds of layer),
+/// latents normal with standard deviation `latent_init`.
+pub fn initialize<B: Backend>(
+    architecture: &Architecture,
+    samples: usize,
+    latent_init: f64,
+    seed: u64,
+    device: &B::Device,
+) -> Parameters<B> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut parameters = Parameters::new();
+    let mut fan_in = 1;
+    for parameter in architecture.parameters() {
+        // A bias follows its weight and shares its bound.
+        if parameter.role != ParameterRole::Bias {
+            fan_in = parameter.fan_in();
+        }
+        let bound = 1.0 / (fan_in as f32).sqrt();
+        let values: Vec<f32> = (0..parameter.len()).map(|_| rng.random_range(-bound..=bound)).collect();
+        let shape = [parameter.shape[0], parameter.fan_in()];
+        parameters.insert(parameter.name, Tensor::from_data(TensorData::new(values, shape), device));
+    }
+    // Irwin-Hall: the sum of twelve uniforms is normal enough for a start, and the same on every machine.
+    let mut normal = || (0..12).map(|_| rng.random_range(0.0..1.0f32)).sum::<f32>() - 6.0;
+    let values: Vec<f32> = (0..samples * architecture.latent_dim).map(|_| latent_init as f32 * normal()).collect();
+    let latents = Tensor::from_data(TensorData::new(values, [samples, architecture.latent_dim]), device);
+    parameters.insert(LATENTS.into(), latents);
+    parameters
+}
+
+/// Frames of `latents` (`[n, latent_dim]`): `[n, 6, height, width]`, the pair's first frame in channels 0 to 2, its second in
+/// 3 to 5, RGB in 0..1.
+///
+/// `parameters` must hold what [`initialize`] makes for this architecture.
+pub fn decode<B: Backend>(
+    architecture: &Architecture,
+    parameters: &Parameters<B>,
+    latents: Tensor<B, 2>,
+) -> Tensor<B, 4> {
+    let weight = |name: &str| parameters[&format!("{name}.weight")].clone();
+    let bias = |name: &str| parameters[&format!("{name}.bias")].clone();
+    let conv = |x: Tensor<B, 4>, name: &str, kernel: usize, dilation: usize| {
+        let (channels, weight, bias) = (x.dims()[1], weight(name), bias(name));
+        let out = weight.dims()[0];
+        let padding = dilation * (kernel / 2);
+        let options = ConvOptions::new([1, 1], [padding, padding], [dilation, dilation], 1);
+        conv2d(x, weight.reshape([out, channels, kernel, kernel]), Some(bias.reshape([out])), options)
+    };
+
+    let [n, _] = latents.dims();
+    let stem = architecture.stem;
+    let linear = latents.matmul(weight("stem").transpose()) + bias("stem").transpose();
+    let mut x = linear.sin().reshape([n, stem.channels, stem.height, stem.width]);
+
+    let (mut stages, mut refines) = (0, 0);
+    for layer in &architecture.layers {
+        match *layer {
+            Layer::Stage(Stage { channels, upscale, kernel }) => {
+                let expanded = conv(x.clone(), &format!("blocks.{stages}"), kernel, 1);
+                // The 1x1 convolution runs before the upsampling: both are linear and the weights of a bilinear sample
+                // sum to one, so the order does not matter, and here it costs 1/upscale^2.
+                let skip = if x.dims()[1] == channels { x } else { conv(x, &format!("skips.{stages}"), 1, 1) };
+                x = (pixel_shuffle(expanded, upscale) + upsample_bilinear(skip, upscale)).sin();
+                stages += 1;
+            }
+            Layer::Refine(Refine { dilation, gain, .. }) => {
+                let hidden = conv(x.clone(), &format!("refine.{refines}"), 3, dilation);
+                let branch = conv(hidden, &format!("refine.{}", refines + 1), 3, 1);
+                x = x + branch.sin() * gain;
+                refines += 2;
+            }
+        }
+    }
+
+    let heads: Vec<String> = (0..FRAMES_PER_SAMPLE).map(|frame| format!("rgb_{frame}")).collect();
+    let weights = Tensor::cat(heads.iter().map(|name| weight(name)).collect(), 0);
+    let biases = Tensor::cat(heads.iter().map(|name| bias(name)).collect(), 0);
+    let (channels, out) = (x.dims()[1], weights.dims()[0]);
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+    sigmoid(conv2d(x, weights.reshape([out, channels, 3, 3]), Some(biases.reshape([out])), options))
+}
+
+/// `[n, c * r * r, h, w]` -> `[n, c, h * r, w * r]`, PyTorch's channel order (Shi et al. 2016).
+fn pixel_shuffle<B: Backend>(x: Tensor<B, 4>, factor: usize) -> Tensor<B, 4> {
+    if factor == 1 {
+        return x;
+    }
+    let [n, channels, h, w] = x.dims();
+    let c = channels / (factor * factor);
+    let split: Tensor<B, 6> = x.reshape([n, c, factor, factor, h, w]);
+    split.permute([0, 1, 4, 2, 5, 3]).reshape([n, c, h * factor, w * factor])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_autodiff::Autodiff;
+    use burn_flex::Flex;
+    use repr::Stem;
+
+    /// Every kind of layer, few enough values for finite differences.
+    fn architecture() -> Architecture {
+        let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
+        let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
+        let layers = vec![stage(4, 2, 3), stage(3, 3, 1), refine, stage(3, 1, 3)];
+        Architecture { latent_dim: 3, stem: Stem { channels: 4, height: 2, width: 3 }, layers }
+    }
+
+    fn loss<B: Backend>(parameters: &Parameters<B>) -> Tensor<B, 1> {
+        let frames = decode(&architecture(), parameters, parameters[LATENTS].clone());
+        let [n, c, h, w] = frames.dims();
+        // A different weight for every value, so that no error cancels.
+        let weights: Vec<f32> = (0..n * c * h * w).map(|i| ((i * 31 % 17) as f32 - 8.0) / 8.0).collect();
+        let weights = Tensor::from_data(TensorData::new(weights, [n, c, h, w]), &frames.device());
+        (frames * weights).sum()
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let device = Default::default();
+        let start: Parameters<Flex> = initialize(&architecture(), 2, 0.5, 3, &device);
+        let leaves: Parameters<Autodiff<Flex>> =
+            start.iter().map(|(name, t)| (name.clone(), Tensor::from_inner(t.clone()).require_grad())).collect();
+        let gradients = loss(&leaves).backward();
+        for (name, tensor) in &start {
+            let gradient: Vec<f32> = leaves[name].grad(&gradients).unwrap().into_data().iter().collect();
+            let values: Vec<f32> = tensor.clone().into_data().iter().collect();
+            let scale = gradient.iter().fold(0f32, |m, g| m.max(g.abs()));
+            for i in [0, values.len() / 2, values.len() - 1] {
+                let at = |delta: f32| {
+                    let mut moved = values.clone();
+                    moved[i] += delta;
+                    let mut parameters = start.clone();
+                    parameters.insert(name.clone(), Tensor::from_data(TensorData::new(moved, tensor.dims()), &device));
+                    f64::from(loss(&parameters).into_scalar())
+                };
+                let numeric = ((at(1e-2) - at(-1e-2)) / 2e-2) as f32;
+                let error = (numeric - gradient[i]).abs();
+                assert!(error <= 0.01 * scale + 2e-3, "{name}[{i}]: {} against {numeric}", gradient[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn frames_agree_with_the_decoder_that_inflate_runs() {
+        let device = Default::default();
+        let architecture = architecture();
+        let parameters: Parameters<Flex> = initialize(&architecture, 2, 0.5, 5, &device);
+        let frames = decode(&architecture, &parameters, parameters[LATENTS].clone());
+        let frames: Vec<f32> = frames.into_data().iter().collect();
+        let mut tensors = repr::Tensors::default();
+        for parameter in architecture.parameters() {
+            let values = parameters[&parameter.name].clone().into_data().iter().collect();
+            tensors.0.insert(parameter.name, repr::Tensor { shape: parameter.shape, values });
+        }
+        let latents: Vec<f32> = parameters[LATENTS].clone().into_data().iter().collect();
+        let level = kernels::Level::detect();
+        let network = decoder::Network::new(&architecture, &tensors, (12, 18), level).unwrap();
+        let expected: Vec<f32> = latents
+            .chunks(3)
+            .flat_map(|latent| network.native(latent).unwrap())
+            .flat_map(|planes| planes.into_data())
+            .collect();
+        assert_eq!(frames.len(), expected.len());
+        let worst = frames.iter().zip(&expected).map(|(a, b)| (a * 255.0 - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-2, "{worst} levels");
+    }
+}
