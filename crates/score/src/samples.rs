@@ -1,0 +1,93 @@
+//! A clip and its reconstruction, sample by sample: decoded, compared and resized in a thread of their own while the
+//! evaluators run.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use anyhow::{Result, bail};
+use frames::{Planes, RawReader, RgbFrame, squared_error};
+use perception::evaluator_input;
+use video::Clip;
+
+/// Samples that may wait for the evaluators.
+const AHEAD: usize = 2;
+
+/// One sample of a clip and of its reconstruction.
+pub struct Sample {
+    /// The original's frames as the evaluators see them; absent where nobody needs them.
+    pub original: Option<[Planes; 2]>,
+    /// The reconstruction's frames as the evaluators see them.
+    pub inflated: [Planes; 2],
+    /// Sum of squared differences of all 8-bit values.
+    pub squared_error: u64,
+    /// Number of those values.
+    pub values: u64,
+}
+
+/// A clip and its reconstruction.
+pub struct Pair {
+    clip: Clip,
+    raw: RawReader,
+    clip_path: PathBuf,
+    raw_path: PathBuf,
+}
+
+impl Pair {
+    /// Opens both; the `.raw` must hold whole frames of the clip's size.
+    pub fn open(clip_path: &Path, raw_path: &Path) -> Result<Self> {
+        let clip = Clip::open(clip_path)?;
+        let raw = RawReader::open(raw_path, clip.width(), clip.height())?;
+        Ok(Self { clip, raw, clip_path: clip_path.into(), raw_path: raw_path.into() })
+    }
+
+    /// Number of samples, should the reconstruction have as many frames as the clip.
+    pub fn expected_samples(&self) -> usize {
+        self.raw.frames() / 2
+    }
+
+    /// All samples; the first `known` ones without the original's frames. The first error is the last item. The frame
+    /// counts must agree; an odd last frame, in no sample, may be missing in the reconstruction.
+    pub fn samples(mut self, known: usize) -> Receiver<Result<Sample>> {
+        let (sender, receiver) = sync_channel(AHEAD);
+        thread::spawn(move || {
+            if let Err(error) = self.send(known, &sender) {
+                // Nobody listens any more: the evaluators failed first.
+                let _ = sender.send(Err(error));
+            }
+        });
+        receiver
+    }
+
+    fn send(&mut self, known: usize, sender: &SyncSender<Result<Sample>>) -> Result<()> {
+        for index in 0.. {
+            let Some(first) = self.clip.next().transpose()? else { return self.check_count(2 * index) };
+            let Some(second) = self.clip.next().transpose()? else { return self.check_count(2 * index + 1) };
+            let original = [first, second];
+            if self.raw.frames() < 2 * index + 2 {
+                return self.mismatch("more");
+            }
+            let inflated = [self.raw.frame(2 * index)?, self.raw.frame(2 * index + 1)?];
+            let sample = Sample {
+                squared_error: original.iter().zip(&inflated).map(|(a, b)| squared_error(a, b)).sum(),
+                values: inflated.iter().map(|frame| frame.data().len() as u64).sum(),
+                original: (index >= known).then(|| original.each_ref().map(evaluator_input)),
+                inflated: inflated.each_ref().map(|frame: &RgbFrame| evaluator_input(frame)),
+            };
+            if sender.send(Ok(sample)).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_count(&self, frames: usize) -> Result<()> {
+        let found = self.raw.frames();
+        if found == frames || found == frames - frames % 2 { Ok(()) } else { self.mismatch(&frames.to_string()) }
+    }
+
+    fn mismatch(&self, frames: &str) -> Result<()> {
+        let (raw, clip) = (self.raw_path.display(), self.clip_path.display());
+        bail!("{raw}: has {} frames, {clip} has {frames}; give the reconstruction of this clip", self.raw.frames())
+    }
+}
