@@ -1,1 +1,110 @@
-//! To be written.
+//! From a representation to frames, on the CPU, through [`kernels`]: what `inflate`, `encode` and the evaluations during
+//! training all run.
+//!
+//! - [`Network`]: an architecture with its parameters; makes the two frames of a sample from a latent. The parameters may
+//!   come from anywhere, so that training can look at weights that are not quantized.
+//! - [`Decoder`]: a [`repr::Representation`]: the network, quantized, with the latents and the size of its clip.
+//! - [`in_order`]: works on many samples at once and hands the results on in order, in bounded memory.
+//!
+//! The same input gives the same bytes on every machine, see [`kernels`].
+
+mod network;
+mod stream;
+
+use std::ops::Range;
+
+use frames::{FrameError, Planes, RgbFrame};
+use repr::{
+    Clip, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, RepresentationError, Tensor, Tensors, TensorsError,
+};
+use thiserror::Error;
+
+pub use kernels::Level;
+pub use network::Network;
+pub use stream::in_order;
+
+/// Why nothing can be decoded.
+#[derive(Debug, Error, PartialEq)]
+pub enum DecoderError {
+    /// The representation or its architecture is not valid.
+    #[error(transparent)]
+    Representation(#[from] RepresentationError),
+    /// The parameters do not fit the architecture.
+    #[error(transparent)]
+    Tensors(#[from] TensorsError),
+    /// The size asked for is no frame's.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A latent of another length than the architecture's.
+    #[error("a latent of {found} values, the architecture has {expected}")]
+    Latent {
+        /// Its length.
+        found: usize,
+        /// The length it should have.
+        expected: usize,
+    },
+    /// No such sample.
+    #[error("there is no sample {index}, only {samples}")]
+    Sample {
+        /// What was asked for.
+        index: usize,
+        /// Number of samples.
+        samples: usize,
+    },
+}
+
+/// A representation, ready to be decoded. Samples may be decoded in any order and from any thread.
+pub struct Decoder {
+    network: Network,
+    latents: QuantizedLatents,
+    clip: Clip,
+}
+
+impl Decoder {
+    /// Validates, dequantizes and packs a representation, for the fastest instructions of this processor.
+    pub fn new(representation: &Representation) -> Result<Self, DecoderError> {
+        Self::with_level(representation, Level::detect())
+    }
+
+    /// As [`new`](Self::new), with given instructions.
+    pub fn with_level(representation: &Representation, level: Level) -> Result<Self, DecoderError> {
+        representation.validate()?;
+        let tensor =
+            |t: &repr::QuantizedTensor| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() });
+        let parameters = Tensors(representation.parameters.iter().map(tensor).collect());
+        let clip = representation.clip.clone();
+        let network = Network::new(&representation.architecture, &parameters, (clip.height, clip.width), level)?;
+        Ok(Self { network, latents: representation.latents.clone(), clip })
+    }
+
+    /// The clip that the representation stands for.
+    pub fn clip(&self) -> &Clip {
+        &self.clip
+    }
+
+    /// The two frames of a sample as the architecture makes them, `[3, height, width]` RGB in [0, 255], before resampling.
+    pub fn decode_native(&self, sample: usize) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
+        self.network.native(&self.latent(sample)?)
+    }
+
+    /// The two frames of a sample at the clip's size.
+    pub fn decode(&self, sample: usize) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
+        self.network.frames(&self.latent(sample)?, None)
+    }
+
+    /// Decodes a range of samples on up to `threads` threads and hands them to `sink` in order, on the calling thread, while
+    /// others are being decoded. Ends at the first error, which is returned.
+    pub fn decode_all<E: From<DecoderError> + Send>(
+        &self,
+        samples: Range<usize>,
+        threads: usize,
+        sink: impl FnMut(usize, &[RgbFrame; FRAMES_PER_SAMPLE]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let decode = |sample: usize, used: Option<_>| Ok(self.network.frames(&self.latent(sample)?, used)?);
+        in_order(samples, threads.min(self.network.threads()), decode, sink)
+    }
+
+    fn latent(&self, sample: usize) -> Result<Vec<f32>, DecoderError> {
+        self.latents.row(sample).ok_or(DecoderError::Sample { index: sample, samples: self.clip.samples() })
+    }
+}

@@ -1,1 +1,31 @@
-//! To be written.
+//! The decoder's arithmetic on the CPU: [`Linear`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`],
+//! [`Bicubic`]. No I/O, no allocation while running, nothing about architectures or files.
+//!
+//! Everything works on one image row at a time: a layer reads a few rows of its input from a sliding window ([`Rows`]) and
+//! pushes one row into its own. A network that pulls rows through its layers touches every value while it is still in the
+//! second-level cache, whatever the image size.
+//!
+//! # The same bits everywhere
+//!
+//! [`Level`] picks the instructions at run time (scalar, AVX2 + FMA, AVX-512); all three are compiled from one source and
+//! give the same bits. That rests on four rules: f32 with a fixed order of summation; every product that is added is a
+//! fused multiply-add; sin and exp are our own, defined for every f32 ([`sin`], [`sigmoid255`]); zero padding is
+//! multiplied like any value. The floating-point mode is never changed, so denormals count. Only the payload of a NaN may
+//! differ, and the last step ([`Bicubic::rgb`]) maps every NaN to 0.
+
+mod bicubic;
+mod conv;
+mod level;
+mod linear;
+mod math;
+mod rows;
+mod simd;
+mod stage;
+
+pub use bicubic::Bicubic;
+pub use conv::{Conv, row_stride};
+pub use level::Level;
+pub use linear::Linear;
+pub use math::{SIN_LIMIT, sigmoid255, sin};
+pub use rows::{RowMut, Rows};
+pub use stage::{MAX_UPSCALE, Upsample, copy_row, residual_sin_row, rgb_row};

@@ -1,0 +1,320 @@
+//! The layer table as a chain of rows.
+//!
+//! Every layer pushes rows into its own window and pulls those it needs from the layers before it, so a frame runs through
+//! the whole network row by row: each value is used while it is in the cache, and memory does not grow with the image.
+//! Samples are independent, so threads take whole samples and share nothing but the packed weights.
+
+use std::sync::{Mutex, PoisonError};
+
+use frames::{Planes, RgbFrame};
+use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, copy_row, residual_sin_row, rgb_row};
+use repr::{Architecture, FRAMES_PER_SAMPLE, Layer, Tensors};
+
+use crate::DecoderError;
+
+/// Working memory that all threads together may take, in bytes; one thread is always allowed.
+const WORKSPACES: usize = 1 << 29;
+
+/// An architecture with its parameters, packed for the kernels.
+pub struct Network {
+    level: Level,
+    latent_dim: usize,
+    stem: Linear,
+    /// In order of evaluation: the stem, the layers, the RGB heads, their resampled columns.
+    nodes: Vec<Node>,
+    bicubic: Bicubic,
+    /// Not in use at the moment.
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+/// One step of the network, with the shape of what it computes.
+struct Node {
+    operation: Operation,
+    /// The node that the convolution reads, or the resampling.
+    input: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    /// Rows of the output that its readers need at a time.
+    window: usize,
+}
+
+enum Operation {
+    /// `sin(linear(latent))`.
+    Stem,
+    /// A bare convolution.
+    Conv(Conv),
+    /// `sin(pixel_shuffle(conv(input)) + upsample(skip))`.
+    Stage { conv: Conv, upsample: Upsample, skip: usize },
+    /// `x + gain * sin(conv(input))`.
+    Residual { conv: Conv, gain: f32, x: usize },
+    /// `255 * sigmoid(conv(input))`.
+    Rgb(Conv),
+    /// Bicubic resampling of the columns.
+    Columns,
+}
+
+impl Node {
+    fn conv(&self) -> Option<&Conv> {
+        match &self.operation {
+            Operation::Conv(conv) | Operation::Rgb(conv) => Some(conv),
+            Operation::Stage { conv, .. } | Operation::Residual { conv, .. } => Some(conv),
+            Operation::Stem | Operation::Columns => None,
+        }
+    }
+
+    /// Rows that one step computes.
+    fn step(&self) -> usize {
+        if let Operation::Stage { upsample, .. } = &self.operation { upsample.factor() } else { 1 }
+    }
+
+    /// The nodes that one step reads, with the rows it reads above and below its own.
+    fn sources(&self) -> [Option<(usize, usize)>; 2] {
+        let input = Some((self.input, self.conv().map_or(0, Conv::reach)));
+        match self.operation {
+            Operation::Stem => [None, None],
+            Operation::Stage { skip, .. } => [input, Some((skip, 1))],
+            Operation::Residual { x, .. } => [input, Some((x, 0))],
+            _ => [input, None],
+        }
+    }
+}
+
+/// Sliding windows and working room for one sample.
+struct Workspace {
+    stem: Vec<f32>,
+    rows: Vec<Rows>,
+    conv: Vec<f32>,
+    blend: Vec<f32>,
+}
+
+/// Builds the nodes of an architecture.
+struct Builder<'a> {
+    parameters: &'a Tensors,
+    nodes: Vec<Node>,
+}
+
+impl Builder<'_> {
+    fn conv(&self, name: &str, kernel: usize, dilation: usize) -> Result<Conv, DecoderError> {
+        self.convs(&[name.to_owned()], kernel, dilation)
+    }
+
+    /// Convolutions of the same input as one.
+    fn convs(&self, names: &[String], kernel: usize, dilation: usize) -> Result<Conv, DecoderError> {
+        let (mut weight, mut bias, mut inputs) = (Vec::new(), Vec::new(), 0);
+        for name in names {
+            let tensor = self.parameters.get(&format!("{name}.weight"))?;
+            inputs = tensor.shape[1];
+            weight.extend_from_slice(&tensor.values);
+            bias.extend_from_slice(&self.parameters.get(&format!("{name}.bias"))?.values);
+        }
+        Ok(Conv::new(&weight, &bias, inputs, kernel, dilation))
+    }
+
+    /// Adds a node of `channels` and returns its index; `size` is the one of the node before it unless given.
+    fn push(&mut self, operation: Operation, input: usize, channels: usize, size: Option<(usize, usize)>) -> usize {
+        let last = self.nodes.last().map(|node| (node.height, node.width));
+        let (height, width) = size.or(last).unwrap_or_default();
+        self.nodes.push(Node { operation, input, channels, height, width, window: 0 });
+        self.nodes.len() - 1
+    }
+
+    fn layers(&mut self, architecture: &Architecture) -> Result<usize, DecoderError> {
+        let stem = architecture.stem;
+        let mut last = self.push(Operation::Stem, 0, stem.channels, Some((stem.height, stem.width)));
+        let (mut stages, mut refines) = (0, 0);
+        for layer in &architecture.layers {
+            let Node { channels, height, width, .. } = self.nodes[last];
+            match *layer {
+                Layer::Stage(stage) => {
+                    let conv = self.conv(&format!("blocks.{stages}"), stage.kernel, 1)?;
+                    let skip = if stage.channels == channels {
+                        last
+                    } else {
+                        // A 1x1 convolution and bilinear upsampling commute; this order costs less.
+                        let conv = self.conv(&format!("skips.{stages}"), 1, 1)?;
+                        self.push(Operation::Conv(conv), last, stage.channels, None)
+                    };
+                    let upsample = Upsample::new(stage.upscale);
+                    let size = (height * stage.upscale, width * stage.upscale);
+                    last = self.push(Operation::Stage { conv, upsample, skip }, last, stage.channels, Some(size));
+                    stages += 1;
+                }
+                Layer::Refine(refine) => {
+                    let first = self.conv(&format!("refine.{refines}"), 3, refine.dilation)?;
+                    let second = self.conv(&format!("refine.{}", refines + 1), 3, 1)?;
+                    let hidden = self.push(Operation::Conv(first), last, refine.hidden, None);
+                    let operation = Operation::Residual { conv: second, gain: refine.gain, x: last };
+                    last = self.push(operation, hidden, channels, None);
+                    refines += 2;
+                }
+            }
+        }
+        let heads: Vec<String> = (0..FRAMES_PER_SAMPLE).map(|frame| format!("rgb_{frame}")).collect();
+        let conv = self.convs(&heads, 3, 1)?;
+        Ok(self.push(Operation::Rgb(conv), last, 3 * FRAMES_PER_SAMPLE, None))
+    }
+
+    /// Makes every window as large as its readers need. A step of the writer may go past the last row asked for, and two
+    /// readers of the same rows (convolution and skip, or convolution and residual) are at most one row apart, which the
+    /// reach of at least one row covers.
+    fn set_windows(&mut self) {
+        for reader in 0..self.nodes.len() {
+            for (source, reach) in self.nodes[reader].sources().into_iter().flatten() {
+                let node = &mut self.nodes[source];
+                node.window = node.window.max(2 * reach.max(1) + node.step());
+            }
+        }
+    }
+}
+
+impl Network {
+    /// Packs the parameters that `architecture` names; frames come out with `size` = (rows, columns).
+    pub fn new(
+        architecture: &Architecture,
+        parameters: &Tensors,
+        size: (usize, usize),
+        level: Level,
+    ) -> Result<Self, DecoderError> {
+        architecture.validate().map_err(repr::RepresentationError::from)?;
+        parameters.check(architecture)?;
+        if size.0 == 0 || size.1 == 0 {
+            return Err(frames::FrameError::Size { width: size.1, height: size.0 }.into());
+        }
+        let latent_dim = architecture.latent_dim;
+        let stem = (&parameters.get("stem.weight")?.values, &parameters.get("stem.bias")?.values);
+        let mut builder = Builder { parameters, nodes: Vec::new() };
+        let rgb = builder.layers(architecture)?;
+        builder.push(Operation::Columns, rgb, 3 * FRAMES_PER_SAMPLE, Some((architecture.output_size().0, size.1)));
+        builder.set_windows();
+        let mut nodes = builder.nodes;
+        if let Some(columns) = nodes.last_mut() {
+            columns.window = 4;
+        }
+        Ok(Self {
+            level,
+            latent_dim,
+            stem: Linear::new(stem.0, stem.1, latent_dim),
+            nodes,
+            bicubic: Bicubic::new(level, architecture.output_size(), size),
+            workspaces: Mutex::default(),
+        })
+    }
+
+    /// Threads whose working memory together stays within bounds; the reference architecture allows hundreds.
+    pub fn threads(&self) -> usize {
+        let values = |node: &Node| (node.window + 1) * node.channels * kernels::row_stride(node.width + 32);
+        let conv = |node: &Node| node.conv().map_or(0, |conv| conv.row_len(node.width));
+        let workspace: usize = self.nodes.iter().map(|node| 4 * (values(node) + conv(node))).sum();
+        (WORKSPACES / workspace.max(1)).max(1)
+    }
+
+    /// The two frames `[3, height, width]` of a latent as the architecture makes them, RGB in [0, 255].
+    pub fn native(&self, latent: &[f32]) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
+        let rgb = self.nodes.len() - 2;
+        let Node { height, width, .. } = self.nodes[rgb];
+        let mut data = [(); FRAMES_PER_SAMPLE].map(|()| vec![0f32; 3 * height * width]);
+        self.run(latent, |work| {
+            for y in 0..height {
+                self.advance(work, rgb, y + 1);
+                for (frame, data) in data.iter_mut().enumerate() {
+                    for c in 0..3 {
+                        let row = &mut data[(c * height + y) * width..][..width];
+                        row.copy_from_slice(work.rows[rgb].channel(y, 3 * frame + c));
+                    }
+                }
+            }
+        })?;
+        let [first, second] = data;
+        Ok([Planes::new(3, height, width, first)?, Planes::new(3, height, width, second)?])
+    }
+
+    /// The two frames of a latent at the size given to [`new`](Self::new). Frames in `used` give their memory.
+    pub fn frames(
+        &self,
+        latent: &[f32],
+        used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>,
+    ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
+        let (height, width) = (self.bicubic.height(), self.bicubic.width());
+        let mut data = used.map(|frames| frames.map(RgbFrame::into_data)).unwrap_or_default();
+        data.iter_mut().for_each(|data| data.resize(3 * width * height, 0));
+        let columns = self.nodes.len() - 1;
+        self.run(latent, |work| {
+            for y in 0..height {
+                self.advance(work, columns, self.bicubic.last_row(y) + 1);
+                for (frame, data) in data.iter_mut().enumerate() {
+                    let row = &mut data[3 * width * y..][..3 * width];
+                    self.bicubic.rgb(&work.rows[columns], y, 3 * frame, row);
+                }
+            }
+        })?;
+        let [first, second] = data;
+        Ok([RgbFrame::new(width, height, first)?, RgbFrame::new(width, height, second)?])
+    }
+
+    /// Evaluates the stem in a free workspace and hands it to `body`.
+    fn run(&self, latent: &[f32], body: impl FnOnce(&mut Workspace)) -> Result<(), DecoderError> {
+        if latent.len() != self.latent_dim {
+            return Err(DecoderError::Latent { found: latent.len(), expected: self.latent_dim });
+        }
+        // A workspace in the pool is idle, so a panic elsewhere leaves it usable.
+        let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = pool().pop();
+        let mut work = idle.unwrap_or_else(|| self.workspace());
+        work.rows.iter_mut().for_each(Rows::restart);
+        self.stem.sin(self.level, latent, &mut work.stem);
+        body(&mut work);
+        pool().push(work);
+        Ok(())
+    }
+
+    fn workspace(&self) -> Workspace {
+        let rows = |node: &Node| Rows::new(node.channels, node.height, node.width, node.window);
+        let input_width = |node: &Node| self.nodes[node.input].width;
+        let conv = |node: &Node| node.conv().map_or(0, |conv| conv.row_len(input_width(node)));
+        let longest = |len: &dyn Fn(&Node) -> usize| self.nodes.iter().map(len).max().unwrap_or(0);
+        let stem = &self.nodes[0];
+        Workspace {
+            stem: vec![0.0; stem.channels * stem.height * stem.width],
+            rows: self.nodes.iter().map(rows).collect(),
+            conv: vec![0.0; longest(&conv)],
+            blend: vec![0.0; longest(&|node| Upsample::blend_len(input_width(node)))],
+        }
+    }
+
+    /// Computes rows of a node until `end` of them are there.
+    fn advance(&self, work: &mut Workspace, node: usize, end: usize) {
+        let Node { operation, input, height, width, .. } = &self.nodes[node];
+        while work.rows[node].filled() < end {
+            let y = work.rows[node].filled() / self.nodes[node].step();
+            for (source, reach) in self.nodes[node].sources().into_iter().flatten() {
+                self.advance(work, source, (y + reach + 1).min(self.nodes[source].height));
+            }
+            let Workspace { stem, rows, conv: values, blend } = &mut *work;
+            let (before, rest) = rows.split_at_mut(node);
+            let out = &mut rest[0];
+            if let Some(conv) = self.nodes[node].conv() {
+                conv.row(self.level, &before[*input], y, values);
+            }
+            match operation {
+                Operation::Stem => {
+                    let mut row = out.push();
+                    for c in 0..row.channels() {
+                        row.channel(c).copy_from_slice(&stem[(c * height + y) * width..][..*width]);
+                    }
+                }
+                Operation::Conv(_) => copy_row(values, out.push()),
+                Operation::Stage { upsample, skip, .. } => {
+                    for phase in 0..upsample.factor() {
+                        upsample.row(self.level, values, &before[*skip], y, phase, blend, out.push());
+                    }
+                }
+                Operation::Residual { gain, x, .. } => {
+                    residual_sin_row(self.level, values, &before[*x], y, *gain, out.push());
+                }
+                Operation::Rgb(_) => rgb_row(self.level, values, out.push()),
+                Operation::Columns => self.bicubic.columns(&before[*input], y, out.push()),
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The same bytes at every instruction level and for any number of threads; and what is refused.
+
+use decoder::{Decoder, DecoderError, Level, Network, in_order};
+use repr::{
+    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Stage, Stem, Tensor, Tensors,
+};
+use sha2::{Digest, Sha256};
+
+/// Odd sizes, every kind of layer, and integers from a fixed formula; weights have a step of `step`.
+fn representation(step: f32) -> Representation {
+    let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
+    let architecture = Architecture {
+        latent_dim: 6,
+        stem: Stem { channels: 5, height: 3, width: 5 },
+        layers: vec![
+            stage(7, 2, 3),
+            stage(7, 3, 3),
+            Layer::Refine(Refine { hidden: 4, dilation: 3, gain: 0.2 }),
+            stage(4, 1, 1),
+            stage(8, 2, 3),
+            Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
+        ],
+    };
+    let integer = |seed: usize, j: usize| (31 * j + 7919 * seed + 7) * 2_654_435_761 % 65_536 / 256;
+    let tensor = |(seed, p): (usize, repr::Parameter)| QuantizedTensor {
+        values: (0..p.len()).map(|j| integer(seed, j) as i16 - 128).collect(),
+        name: p.name,
+        shape: p.shape,
+        bits: 8,
+        steps: vec![step],
+    };
+    let parameters = architecture.parameters().into_iter().enumerate().map(tensor).collect();
+    let clip = Clip { name: "clip".into(), frames: 10, height: 47, width: 83 };
+    let values = (0..6 * clip.samples()).map(|j| integer(99, j) as u8).collect();
+    let latents = QuantizedLatents { minimum: vec![-1.0; 6], step: vec![1.0 / 128.0; 6], values };
+    Representation { architecture, clip, parameters, latents }
+}
+
+/// All frames one after another.
+fn decode(decoder: &Decoder, threads: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut next = 0;
+    let sink = |sample: usize, frames: &[frames::RgbFrame; 2]| {
+        assert_eq!(sample, next);
+        next += 1;
+        frames.iter().for_each(|frame| bytes.extend_from_slice(frame.data()));
+        Ok::<(), DecoderError>(())
+    };
+    decoder.decode_all(0..decoder.clip().samples(), threads, sink).unwrap();
+    bytes
+}
+
+#[test]
+fn every_level_gives_the_pinned_bytes() {
+    let representation = representation(1.0 / 128.0);
+    for level in Level::available() {
+        let bytes = decode(&Decoder::with_level(&representation, level).unwrap(), 2);
+        assert_eq!(bytes.len(), 10 * 47 * 83 * 3);
+        let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, "4d80c70ff72c9a1b158ced2bace7d633874b29e23f22f19b9e8203f634bf5aa1", "{level}");
+    }
+}
+
+/// Sums overflow here: infinities and NaN run through every layer.
+#[test]
+fn huge_weights_give_the_same_bytes_at_every_level() {
+    for step in [1e6, 1e3, 1e-6, 1e-38] {
+        let representation = representation(step);
+        let scalar = decode(&Decoder::with_level(&representation, Level::SCALAR).unwrap(), 1);
+        for level in Level::available() {
+            assert!(decode(&Decoder::with_level(&representation, level).unwrap(), 1) == scalar, "step {step}, {level}");
+        }
+    }
+}
+
+#[test]
+fn the_thread_count_does_not_change_a_byte() {
+    let decoder = Decoder::new(&representation(1.0 / 128.0)).unwrap();
+    let one = decode(&decoder, 1);
+    for threads in [2, 3, 8] {
+        assert!(decode(&decoder, threads) == one, "{threads} threads");
+    }
+    let frame = 47 * 83 * 3;
+    for sample in [4, 0, 2] {
+        let [first, second] = decoder.decode(sample).unwrap();
+        assert_eq!(first.data(), &one[2 * sample * frame..][..frame]);
+        assert_eq!(second.data(), &one[(2 * sample + 1) * frame..][..frame]);
+    }
+}
+
+#[test]
+fn native_frames_lead_to_the_resampled_ones() {
+    let decoder = Decoder::new(&representation(1.0 / 128.0)).unwrap();
+    for (native, frame) in decoder.decode_native(3).unwrap().iter().zip(decoder.decode(3).unwrap()) {
+        assert_eq!((native.channels(), native.height(), native.width()), (3, 36, 60));
+        assert!(native.data().iter().any(|&v| v > 200.0) && native.data().iter().any(|&v| v < 55.0), "a flat frame");
+        let expected = frames::resize_bicubic(native, 47, 83).to_rgb();
+        assert!(frame.data().iter().zip(expected.data()).all(|(a, b)| a.abs_diff(*b) <= 1));
+    }
+}
+
+#[test]
+fn the_first_error_of_the_sink_ends_decoding() {
+    let decoder = Decoder::new(&representation(1.0 / 128.0)).unwrap();
+    let refused = DecoderError::Sample { index: 77, samples: 0 };
+    let sink =
+        |sample: usize, _: &_| if sample == 1 { Err(DecoderError::Sample { index: 77, samples: 0 }) } else { Ok(()) };
+    assert_eq!(decoder.decode_all(0..5, 2, sink), Err(refused));
+    let beyond = decoder.decode_all(3..9, 2, |_, _| Ok(()));
+    assert_eq!(beyond, Err(DecoderError::Sample { index: 5, samples: 5 }));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let good = representation(1.0 / 128.0);
+    let decoder = Decoder::new(&good).unwrap();
+    assert_eq!(decoder.decode(5).err(), Some(DecoderError::Sample { index: 5, samples: 5 }));
+    assert_eq!(decoder.decode_native(usize::MAX).err().map(|e| e.to_string().contains("only 5")), Some(true));
+
+    for step in [f32::NAN, f32::INFINITY, 1.1e6] {
+        assert!(matches!(Decoder::new(&representation(step)), Err(DecoderError::Representation(_))), "step {step}");
+    }
+    let mut bad = good.clone();
+    bad.architecture.layers.clear();
+    assert!(Decoder::new(&bad).is_err());
+
+    let tensor = |t: &QuantizedTensor| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() });
+    let parameters = Tensors(good.parameters.iter().map(tensor).collect());
+    let network = |parameters: &Tensors, size| Network::new(&good.architecture, parameters, size, Level::detect());
+    let latent = network(&parameters, (10, 10)).unwrap().native(&[0.0; 7]).err();
+    assert_eq!(latent, Some(DecoderError::Latent { found: 7, expected: 6 }));
+    assert!(matches!(network(&parameters, (0, 10)), Err(DecoderError::Frame(_))));
+    let mut missing = parameters.clone();
+    missing.0.remove("blocks.1.weight");
+    assert!(matches!(network(&missing, (10, 10)), Err(DecoderError::Tensors(_))));
+}
+
+/// Workspaces are reused; what an earlier sample left in them must not show.
+#[test]
+fn samples_do_not_influence_each_other() {
+    let good = representation(1.0 / 128.0);
+    let fresh = Decoder::new(&good).unwrap().decode(1).unwrap();
+    let mut huge = good.clone();
+    huge.latents.minimum = vec![1e6; 6];
+    let poisoned = Tensors(
+        huge.parameters
+            .iter()
+            .map(|t| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() }))
+            .collect(),
+    );
+    let network = Network::new(&good.architecture, &poisoned, (47, 83), Level::detect()).unwrap();
+    let decode = |latent: &[f32]| network.frames(latent, None).unwrap();
+    decode(&[f32::NAN; 6]);
+    network.native(&[f32::INFINITY; 6]).unwrap();
+    assert_eq!(decode(&good.latents.row(1).unwrap()), fresh);
+
+    let mut seen = 0;
+    let work = |_, used: Option<_>| network.frames(&good.latents.row(1).unwrap(), used);
+    in_order(0..6, 2, work, |_, frames| {
+        assert_eq!(*frames, fresh);
+        seen += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(seen, 6);
+}

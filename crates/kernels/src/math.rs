@@ -1,0 +1,102 @@
+//! sin and sigmoid with the same bits everywhere.
+
+use crate::Level;
+use crate::level::Kernel;
+use crate::simd::Simd;
+
+/// Largest magnitude whose sine [`sin`] computes. The f32 steps there are half a radian wide.
+pub const SIN_LIMIT: f32 = 4_194_304.0;
+
+/// Adding 1.5 * 2^23 rounds a value below 2^22 in magnitude to an integer, half to even, and leaves that integer in the
+/// low bits of the sum.
+const ROUND: f32 = 12_582_912.0;
+
+/// Pi as the sum of two f32. With the first, `x - n * pi` is exact up to [`SIN_LIMIT`] when fused.
+const PI: [f32; 2] = [std::f32::consts::PI, -8.742_278e-8];
+
+/// Odd polynomial for the sine on [-1.7, 1.7], after the term `x`: minimax, fitted with coefficients rounded to f32 one
+/// by one; largest error 1.1e-8.
+const SIN: [f32; 4] = [-1.666_665e-1, 8.332_836e-3, -1.979_437e-4, 2.574_749_5e-6];
+
+/// ln 2 as the sum of two f32.
+const LN_2: [f32; 2] = [std::f32::consts::LN_2, -1.904_654_3e-9];
+
+/// Taylor coefficients of exp from x^7 down to x^0; on [-ln 2 / 2, ln 2 / 2] the rest is below 6e-9.
+const EXP: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+
+/// Beyond this magnitude exp is taken at the limit: results stay normal numbers and sigmoid is as good as constant.
+const EXP_LIMIT: f32 = 87.0;
+
+/// The sine: reduced to [-pi/2, pi/2] by the two-part pi (Cody and Waite), then [`SIN`].
+#[inline(always)]
+pub(crate) fn sin_vector<S: Simd>(s: S, x: S::V) -> S::V {
+    // Past the limit a finite number becomes 0, an infinity or NaN becomes NaN.
+    let x = s.select_within(x, SIN_LIMIT, x, s.mul(x, s.splat(0.0)));
+    let shifted = s.fma(x, s.splat(std::f32::consts::FRAC_1_PI), s.splat(ROUND));
+    let n = s.sub(shifted, s.splat(ROUND));
+    let r = s.fma(n, s.splat(-PI[0]), x);
+    let r = s.fma(n, s.splat(-PI[1]), r);
+    let z = s.mul(r, r);
+    let p = s.fma(z, s.splat(SIN[3]), s.splat(SIN[2]));
+    let p = s.fma(z, p, s.splat(SIN[1]));
+    let p = s.fma(z, p, s.splat(SIN[0]));
+    s.flip_sign(s.fma(s.mul(z, p), r, r), shifted)
+}
+
+/// `255 / (1 + exp(-x))`.
+#[inline(always)]
+pub(crate) fn sigmoid255_vector<S: Simd>(s: S, x: S::V) -> S::V {
+    // The operands of min and max are placed so that NaN passes.
+    let x = s.sub(s.splat(0.0), x);
+    let x = s.max(s.splat(-EXP_LIMIT), s.min(s.splat(EXP_LIMIT), x));
+    let shifted = s.fma(x, s.splat(std::f32::consts::LOG2_E), s.splat(ROUND));
+    let n = s.sub(shifted, s.splat(ROUND));
+    let r = s.fma(n, s.splat(-LN_2[0]), x);
+    let r = s.fma(n, s.splat(-LN_2[1]), r);
+    let mut p = s.splat(EXP[0]);
+    for &coefficient in &EXP[1..] {
+        p = s.fma(p, r, s.splat(coefficient));
+    }
+    let exp = s.mul(p, s.exponent(shifted));
+    s.div(s.splat(255.0), s.add(s.splat(1.0), exp))
+}
+
+/// Replaces every value by its sine.
+///
+/// Absolute error below 1.2e-7 up to [`SIN_LIMIT`]; a finite value beyond it gives 0, an infinity or NaN gives NaN.
+pub fn sin(level: Level, values: &mut [f32]) {
+    struct Sin<'a>(&'a mut [f32]);
+    impl Kernel for Sin<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for_each_vector(s, self.0, |x| sin_vector(s, x));
+        }
+    }
+    level.run(Sin(values));
+}
+
+/// Replaces every value `x` by `255 * sigmoid(x)`; relative error below 4e-7, NaN gives NaN.
+///
+/// Where `x` is below -87 the result is that of -87, about 4e-36.
+pub fn sigmoid255(level: Level, values: &mut [f32]) {
+    struct Sigmoid<'a>(&'a mut [f32]);
+    impl Kernel for Sigmoid<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for_each_vector(s, self.0, |x| sigmoid255_vector(s, x));
+        }
+    }
+    level.run(Sigmoid(values));
+}
+
+#[inline(always)]
+fn for_each_vector<S: Simd>(s: S, values: &mut [f32], f: impl Fn(S::V) -> S::V) {
+    let mut chunks = values.chunks_exact_mut(S::LANES);
+    for chunk in &mut chunks {
+        s.store(f(s.load(chunk)), chunk);
+    }
+    let rest = chunks.into_remainder();
+    let mut padded = [0f32; crate::simd::MAX_LANES];
+    padded[..rest.len()].copy_from_slice(rest);
+    s.store(f(s.load(&padded)), rest);
+}
