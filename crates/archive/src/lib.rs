@@ -3,6 +3,8 @@
 //! [`encode`] and [`decode`] turn a [`Representation`] into bytes and back without loss; [`budget`] says where the bytes
 //! of an archive went. Byte slices in, byte slices out, no files. `docs/archive-format.md` writes the format down.
 //!
+//! [`import`] reads the public format of other entries into a [`Representation`], losslessly.
+//!
 //! Inside, three things are kept apart:
 //!
 //! - the container (`header`): magic, version, length, layer table, clip, checksum;
@@ -16,6 +18,7 @@ mod budget;
 mod coder;
 mod error;
 mod expert;
+mod foreign;
 mod header;
 mod logistic;
 mod mixer;
@@ -27,6 +30,7 @@ use repr::{MIN_BITS, QuantizedLatents, QuantizedTensor, Representation};
 
 pub use budget::{Budget, Section, Share};
 pub use error::ArchiveError;
+pub use foreign::{ForeignError, import};
 
 /// Version of the format that this crate writes and reads.
 pub const VERSION: u8 = 1;

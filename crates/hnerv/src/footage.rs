@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::bail;
-use perception::targets::Targets;
 #[cfg(feature = "ffmpeg")]
 use perception::targets::TargetInfo;
+use perception::targets::Targets;
 
 /// The clip at `path` at decoder resolution `size` (rows, columns).
 pub fn load(path: &Path, size: (usize, usize)) -> anyhow::Result<Targets> {
@@ -15,7 +15,9 @@ pub fn load(path: &Path, size: (usize, usize)) -> anyhow::Result<Targets> {
         if found != size {
             let text = |(height, width): (usize, usize)| format!("{width}x{height}");
             let (path, found, size) = (path.display(), text(found), text(size));
-            bail!("{path} holds frames of {found}, the decoder makes {size}; make it anew with hnerv targets --size {size}");
+            bail!(
+                "{path} holds frames of {found}, the decoder makes {size}; make it anew with hnerv targets --size {size}"
+            );
         }
         return Ok(targets);
     }

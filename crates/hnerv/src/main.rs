@@ -21,6 +21,7 @@ enum Command {
     Targets(commands::targets::Arguments),
     Encode(commands::encode::Arguments),
     Inspect(commands::inspect::Arguments),
+    Import(commands::import::Arguments),
     Frames(commands::frames::Arguments),
 }
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Targets(arguments) => commands::targets::run(&arguments),
         Command::Encode(arguments) => commands::encode::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Import(arguments) => commands::import::run(&arguments),
         Command::Frames(arguments) => commands::frames::run(&arguments),
     })
 }

@@ -28,7 +28,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("standard output")
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// The bytes of an archive, ours or foreign.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let context = || format!("{}: cannot read; check the path", path.display());
     let file = std::fs::File::open(path).with_context(context)?;
     let mut bytes = Vec::new();

@@ -2,6 +2,7 @@
 
 pub mod encode;
 pub mod frames;
+pub mod import;
 pub mod inspect;
 pub mod targets;
 pub mod train;

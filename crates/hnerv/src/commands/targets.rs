@@ -73,7 +73,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     });
     writer.finish(outputs.as_ref())?;
     let bytes = std::fs::metadata(&arguments.output).with_context(|| arguments.output.display().to_string())?.len();
-    let line = format!("{}: {count} frames of {}x{}, {bytes} bytes", arguments.output.display(), info.width, info.height);
+    let line =
+        format!("{}: {count} frames of {}x{}, {bytes} bytes", arguments.output.display(), info.width, info.height);
     writeln!(std::io::stdout(), "{line}").context("standard output")
 }
 

@@ -1,0 +1,33 @@
+//! `hnerv import`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::commands::inspect;
+
+/// Turn a public submission's archive (the HNeRV format of pull requests 95 to 104) into ours, losslessly.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The foreign archive.
+    foreign: PathBuf,
+    /// The archive to write.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Name of the clip, which the foreign format does not store; `inflate` writes NAME.raw.
+    #[arg(long, default_value = "0")]
+    name: String,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let foreign = inspect::read(&arguments.foreign)?;
+    let context = || arguments.foreign.display().to_string();
+    let representation = archive::import(&foreign, &arguments.name).with_context(context)?;
+    let bytes = archive::encode(&representation).with_context(context)?;
+    output::write_whole(&arguments.output, &bytes)?;
+    let table = inspect::table(&arguments.output.display().to_string(), &bytes)?;
+    let text = format!("{table}\n{} bytes before, {} now\n", foreign.len(), bytes.len());
+    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+}
