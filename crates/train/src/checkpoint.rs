@@ -187,7 +187,9 @@ impl Checkpoint {
         let metadata: Metadata = serde_json::from_str(json).map_err(|e| invalid(format!("its metadata: {e}")))?;
         if metadata.version != VERSION {
             let found = metadata.version;
-            return Err(invalid(format!("version {found}, this program reads {VERSION}; use the program that wrote it")));
+            return Err(invalid(format!(
+                "version {found}, this program reads {VERSION}; use the program that wrote it"
+            )));
         }
         metadata.architecture.validate().map_err(|e| invalid(e.to_string()))?;
         metadata.clip().validate().map_err(|e| invalid(e.to_string()))?;

@@ -167,8 +167,8 @@ impl Config {
     /// Reads and checks the recipe in `path`; `overrides` are `key=value` with dotted keys (`training.batch=4`,
     /// `stage.0.epochs=10`). The clip's path becomes relative to the working directory.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
         let mut config = Self::parse(&text, path, overrides)?;
         config.clip.path = path.parent().unwrap_or(Path::new("")).join(&config.clip.path);
         Ok(config)
@@ -266,7 +266,10 @@ fn assign(root: &mut toml::Value, assignment: &str) -> Result<(), String> {
     let (path, text) = assignment.split_once('=').ok_or("must be key=value")?;
     let value = text
         .parse::<toml::Value>()
-        .or_else(|_| toml::from_str::<toml::Table>(&format!("v = {text}")).map(|mut t| t.remove("v").unwrap_or(toml::Value::String(text.into()))))
+        .or_else(|_| {
+            toml::from_str::<toml::Table>(&format!("v = {text}"))
+                .map(|mut t| t.remove("v").unwrap_or(toml::Value::String(text.into())))
+        })
         .unwrap_or_else(|_| toml::Value::String(text.into()));
     let mut place = root;
     let mut keys = path.split('.').peekable();
@@ -277,9 +280,7 @@ fn assign(root: &mut toml::Value, assignment: &str) -> Result<(), String> {
                 table.insert(key.into(), value);
                 return Ok(());
             }
-            toml::Value::Table(table) => {
-                table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()))
-            }
+            toml::Value::Table(table) => table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new())),
             toml::Value::Array(list) => {
                 let length = list.len();
                 let index: usize = key.parse().map_err(|_| format!("`{key}` must be a number: {path} is in a list"))?;
@@ -336,8 +337,9 @@ learning_rate = 1e-3
 
     #[test]
     fn overrides_reach_nested_keys_and_lists() {
-        let config = parse(RECIPE, &["training.batch=5", "stage.0.epochs=7", "clip.path=other.mkv", "stage.0.loss.ssim=0.5"])
-            .unwrap();
+        let config =
+            parse(RECIPE, &["training.batch=5", "stage.0.epochs=7", "clip.path=other.mkv", "stage.0.loss.ssim=0.5"])
+                .unwrap();
         assert_eq!((config.training.batch, config.stage[0].epochs), (5, 7));
         assert_eq!(config.clip.path, Path::new("other.mkv"));
         assert_eq!(config.stage[0].loss.ssim, 0.5);

@@ -13,6 +13,8 @@ mod device;
 mod encode;
 mod evaluate;
 mod fake_quantize;
+mod fused;
+mod layers;
 mod loss;
 mod metrics;
 mod model;
@@ -27,7 +29,7 @@ pub use config::{ClipConfig, Config, ConfigError, LossConfig, StageConfig, Train
 pub use device::{Device, train_on};
 pub use encode::{EncodeError, quantize};
 pub use evaluate::{EvaluateError, Evaluation, evaluate};
-pub use pairs::clip;
 pub use metrics::{EpochLine, Metrics};
+pub use pairs::clip;
 pub use report::ReportError;
 pub use run::{Observer, Outcome, RunFolder, Status, TrainError, train};

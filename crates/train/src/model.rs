@@ -3,16 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use burn_core::tensor::activation::sigmoid;
 use burn_core::tensor::backend::Backend;
-use burn_core::tensor::module::conv2d;
-use burn_core::tensor::ops::ConvOptions;
 use burn_core::tensor::{Tensor, TensorData};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use repr::{Architecture, FRAMES_PER_SAMPLE, Layer, ParameterRole, Refine, Stage};
 
-use crate::resample::upsample_bilinear;
+use crate::layers::{ConvWeights, Layers};
 
 /// Name of the latent table among the parameters.
 pub const LATENTS: &str = "latents";
@@ -55,63 +52,39 @@ pub fn initialize<B: Backend>(
 /// 3 to 5, RGB in 0..1.
 ///
 /// `parameters` must hold what [`initialize`] makes for this architecture.
-pub fn decode<B: Backend>(
+pub fn decode<B: Layers>(
     architecture: &Architecture,
     parameters: &Parameters<B>,
     latents: Tensor<B, 2>,
 ) -> Tensor<B, 4> {
-    let weight = |name: &str| parameters[&format!("{name}.weight")].clone();
-    let bias = |name: &str| parameters[&format!("{name}.bias")].clone();
-    let conv = |x: Tensor<B, 4>, name: &str, kernel: usize, dilation: usize| {
-        let (channels, weight, bias) = (x.dims()[1], weight(name), bias(name));
-        let out = weight.dims()[0];
-        let padding = dilation * (kernel / 2);
-        let options = ConvOptions::new([1, 1], [padding, padding], [dilation, dilation], 1);
-        conv2d(x, weight.reshape([out, channels, kernel, kernel]), Some(bias.reshape([out])), options)
-    };
+    let tensor = |name: &str, part: &str| parameters[&format!("{name}.{part}")].clone();
+    let conv = |name: &str| ConvWeights { weight: tensor(name, "weight"), bias: tensor(name, "bias") };
 
     let [n, _] = latents.dims();
     let stem = architecture.stem;
-    let linear = latents.matmul(weight("stem").transpose()) + bias("stem").transpose();
+    let linear = latents.matmul(tensor("stem", "weight").transpose()) + tensor("stem", "bias").transpose();
     let mut x = linear.sin().reshape([n, stem.channels, stem.height, stem.width]);
 
     let (mut stages, mut refines) = (0, 0);
     for layer in &architecture.layers {
         match *layer {
             Layer::Stage(Stage { channels, upscale, kernel }) => {
-                let expanded = conv(x.clone(), &format!("blocks.{stages}"), kernel, 1);
-                // The 1x1 convolution runs before the upsampling: both are linear and the weights of a bilinear sample
-                // sum to one, so the order does not matter, and here it costs 1/upscale^2.
-                let skip = if x.dims()[1] == channels { x } else { conv(x, &format!("skips.{stages}"), 1, 1) };
-                x = (pixel_shuffle(expanded, upscale) + upsample_bilinear(skip, upscale)).sin();
+                let skip = (x.dims()[1] != channels).then(|| conv(&format!("skips.{stages}")));
+                x = B::stage(x, conv(&format!("blocks.{stages}")), skip, kernel, upscale);
                 stages += 1;
             }
             Layer::Refine(Refine { dilation, gain, .. }) => {
-                let hidden = conv(x.clone(), &format!("refine.{refines}"), 3, dilation);
-                let branch = conv(hidden, &format!("refine.{}", refines + 1), 3, 1);
-                x = x + branch.sin() * gain;
+                let [first, second] = [refines, refines + 1].map(|i| conv(&format!("refine.{i}")));
+                x = B::refine(x, first, second, dilation, gain);
                 refines += 2;
             }
         }
     }
 
-    let heads: Vec<String> = (0..FRAMES_PER_SAMPLE).map(|frame| format!("rgb_{frame}")).collect();
-    let weights = Tensor::cat(heads.iter().map(|name| weight(name)).collect(), 0);
-    let biases = Tensor::cat(heads.iter().map(|name| bias(name)).collect(), 0);
-    let (channels, out) = (x.dims()[1], weights.dims()[0]);
-    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-    sigmoid(conv2d(x, weights.reshape([out, channels, 3, 3]), Some(biases.reshape([out])), options))
-}
-
-/// `[n, c * r * r, h, w]` -> `[n, c, h * r, w * r]`, PyTorch's channel order (Shi et al. 2016).
-fn pixel_shuffle<B: Backend>(x: Tensor<B, 4>, factor: usize) -> Tensor<B, 4> {
-    if factor == 1 {
-        return x;
-    }
-    let [n, channels, h, w] = x.dims();
-    let c = channels / (factor * factor);
-    let split: Tensor<B, 6> = x.reshape([n, c, factor, factor, h, w]);
-    split.permute([0, 1, 4, 2, 5, 3]).reshape([n, c, h * factor, w * factor])
+    let heads: [ConvWeights<B>; FRAMES_PER_SAMPLE] = std::array::from_fn(|frame| conv(&format!("rgb_{frame}")));
+    let weight = Tensor::cat(heads.iter().map(|head| head.weight.clone()).collect(), 0);
+    let bias = Tensor::cat(heads.iter().map(|head| head.bias.clone()).collect(), 0);
+    B::heads(x, ConvWeights { weight, bias })
 }
 
 #[cfg(test)]
@@ -129,7 +102,7 @@ mod tests {
         Architecture { latent_dim: 3, stem: Stem { channels: 4, height: 2, width: 3 }, layers }
     }
 
-    fn loss<B: Backend>(parameters: &Parameters<B>) -> Tensor<B, 1> {
+    fn loss<B: Layers>(parameters: &Parameters<B>) -> Tensor<B, 1> {
         let frames = decode(&architecture(), parameters, parameters[LATENTS].clone());
         let [n, c, h, w] = frames.dims();
         // A different weight for every value, so that no error cancels.

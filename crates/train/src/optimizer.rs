@@ -149,13 +149,8 @@ mod tests {
 
     fn run(steps: usize, clip: f64) -> State<Flex> {
         let mut state = State::<Flex>::new(named([1.0, 1.0]));
-        let settings = StepSettings {
-            learning_rate: 0.01,
-            latent_rate: 10.0,
-            weight_decay: 0.0,
-            gradient_clip: clip,
-            ema: 0.5,
-        };
+        let settings =
+            StepSettings { learning_rate: 0.01, latent_rate: 10.0, weight_decay: 0.0, gradient_clip: clip, ema: 0.5 };
         for _ in 0..steps {
             let leaves: Parameters<B> =
                 state.weights.iter().map(|(n, t)| (n.clone(), Tensor::from_inner(t.clone()).require_grad())).collect();

@@ -263,14 +263,8 @@ mod tests {
 
     #[test]
     fn the_mean_frame_s_psnr_is_that_of_the_spread_around_it() {
-        let size = TargetInfo {
-            name: "clip".into(),
-            clip_bytes: 1,
-            clip_height: 1,
-            clip_width: 2,
-            height: 1,
-            width: 2,
-        };
+        let size =
+            TargetInfo { name: "clip".into(), clip_bytes: 1, clip_height: 1, clip_width: 2, height: 1, width: 2 };
         let mut targets = Targets::new(size);
         for level in [0, 10, 50] {
             targets.push(&RgbFrame::new(2, 1, vec![level, 7, 0, 0, 0, 0]).unwrap()).unwrap();

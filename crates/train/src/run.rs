@@ -26,6 +26,7 @@ use crate::config::{Config, ConfigError, StageConfig, TrainingConfig};
 use crate::encode::{EncodeError, quantize};
 use crate::evaluate::{EvaluateError, evaluate};
 use crate::fake_quantize::fake_quantize;
+use crate::layers::Layers;
 use crate::loss::pixel_loss;
 use crate::metrics::{EpochLine, Metrics};
 use crate::model::{LATENTS, Parameters, decode, initialize};
@@ -72,7 +73,9 @@ pub enum TrainError {
     #[error("{0} holds no frames; give another clip")]
     NoFrames(String),
     /// The loss is no number any more.
-    #[error("the loss is not finite in epoch {epoch} of stage {stage:?}; lower its learning_rate and --resume is not possible: start anew")]
+    #[error(
+        "the loss is not finite in epoch {epoch} of stage {stage:?}; lower its learning_rate and --resume is not possible: start anew"
+    )]
     Diverged {
         /// The stage.
         stage: String,
@@ -241,7 +244,7 @@ impl RunFolder {
 }
 
 /// Trains `config` on `targets` in `folder`, until all stages are done or the observer interrupts.
-pub fn train<B: AutodiffBackend>(
+pub fn train<B: AutodiffBackend + Layers>(
     config: &Config,
     targets: &Targets,
     folder: &RunFolder,
@@ -266,7 +269,8 @@ pub fn train<B: AutodiffBackend>(
         let checkpoint = Checkpoint::read(&folder.last())?;
         let before = checkpoint.metadata.clip();
         if before != clip {
-            let name = |clip: &Clip| format!("{} ({} frames of {}x{})", clip.name, clip.frames, clip.width, clip.height);
+            let name =
+                |clip: &Clip| format!("{} ({} frames of {}x{})", clip.name, clip.frames, clip.width, clip.height);
             let (expected, found) = (name(&before), name(&clip));
             return Err(TrainError::OtherClip { folder: folder.path().into(), expected, found });
         }
@@ -302,12 +306,7 @@ pub fn train<B: AutodiffBackend>(
 }
 
 /// Writes the archive and the report of a finished run.
-fn finish(
-    config: &Config,
-    targets: &Targets,
-    folder: &RunFolder,
-    position: &Position,
-) -> Result<Outcome, TrainError> {
+fn finish(config: &Config, targets: &Targets, folder: &RunFolder, position: &Position) -> Result<Outcome, TrainError> {
     let representation = quantize(&Checkpoint::read(&folder.best())?, None)?;
     let bytes = archive::encode(&representation)?;
     output::write_whole(folder.archive(), &bytes)?;
@@ -316,7 +315,7 @@ fn finish(
     Ok(Outcome::Finished { archive_bytes: bytes.len(), psnr: evaluation.psnr, seconds: position.seconds })
 }
 
-struct Trainer<'a, B: AutodiffBackend> {
+struct Trainer<'a, B: AutodiffBackend + Layers> {
     config: &'a Config,
     targets: &'a Targets,
     folder: &'a RunFolder,
@@ -332,7 +331,7 @@ struct Trainer<'a, B: AutodiffBackend> {
     last_saved: Instant,
 }
 
-impl<B: AutodiffBackend> Trainer<'_, B> {
+impl<B: AutodiffBackend + Layers> Trainer<'_, B> {
     fn steps_per_epoch(&self) -> usize {
         self.clip.samples().div_ceil(self.config.training.batch)
     }
@@ -475,10 +474,8 @@ impl<B: AutodiffBackend> Trainer<'_, B> {
     }
 
     fn metadata(&self) -> Metadata {
-        let position = Position {
-            optimizer_steps: self.state.as_ref().map_or(0, |state| state.steps),
-            ..self.position.clone()
-        };
+        let position =
+            Position { optimizer_steps: self.state.as_ref().map_or(0, |state| state.steps), ..self.position.clone() };
         Metadata::new(self.config.decoder.clone(), &self.clip, self.config.training.bits, position)
     }
 

@@ -1,0 +1,250 @@
+//! The decoder's layers on the CPU: one autodiff node a layer, forward and backward through `kernels::training`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn_autodiff::Autodiff;
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::NoCheckpointing;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_core::tensor::{Tensor, TensorData, TensorPrimitive};
+use burn_flex::{Flex, FlexTensor};
+use kernels::training::{Heads, Refine, Stage, WeightGradients, Weights};
+
+use crate::layers::ConvWeights;
+
+type B = Autodiff<Flex>;
+
+/// The gradients of an operation's parents, in their order, from the gradient of its output.
+#[derive(Clone)]
+struct Pullback(Arc<dyn Fn(&[f32]) -> Vec<FlexTensor> + Send + Sync>);
+
+impl fmt::Debug for Pullback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pullback")
+    }
+}
+
+/// An operation that knows nothing but its [`Pullback`].
+#[derive(Debug)]
+struct Fused;
+
+impl<const N: usize> Backward<Flex, N> for Fused {
+    type State = Pullback;
+
+    fn backward(self, ops: Ops<Pullback, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = Values::of(gradients.consume::<Flex>(&ops.node));
+        for (parent, gradient) in ops.parents.into_iter().zip((ops.state.0)(gradient.as_slice())) {
+            if let Some(parent) = parent {
+                gradients.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+fn register<const N: usize, const D: usize>(
+    parents: [TensorPrimitive<B>; N],
+    output: Vec<f32>,
+    shape: [usize; D],
+    pullback: impl Fn(&[f32]) -> Vec<FlexTensor> + Send + Sync + 'static,
+) -> Tensor<B, D> {
+    let nodes = parents.map(|parent| parent.tensor().node);
+    let output = flex(output, shape);
+    let output = match Fused.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(Pullback(Arc::new(pullback)), output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    Tensor::from_primitive(TensorPrimitive::Float(output))
+}
+
+fn flex<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// A tensor's values, contiguous.
+#[derive(Clone)]
+struct Values(FlexTensor);
+
+impl Values {
+    fn of(tensor: FlexTensor) -> Self {
+        Self(tensor.to_contiguous())
+    }
+
+    fn inner<const D: usize>(tensor: &Tensor<B, D>) -> Self {
+        Self::of(tensor.clone().into_primitive().tensor().primitive)
+    }
+
+    /// Empty for anything that is not f32, which the kernels refuse by its length.
+    fn as_slice(&self) -> &[f32] {
+        self.0.as_slice().unwrap_or_default()
+    }
+}
+
+#[derive(Clone)]
+struct ConvValues {
+    weight: Values,
+    bias: Values,
+}
+
+impl ConvValues {
+    fn of(conv: &ConvWeights<B>) -> Self {
+        Self { weight: Values::inner(&conv.weight), bias: Values::inner(&conv.bias) }
+    }
+
+    fn weights(&self) -> Weights<'_> {
+        Weights { weight: self.weight.as_slice(), bias: self.bias.as_slice() }
+    }
+}
+
+/// Gradients in the shapes of [`ConvWeights`].
+fn conv_gradients(gradients: WeightGradients) -> [FlexTensor; 2] {
+    let outputs = gradients.bias.len();
+    let fan_in = gradients.weight.len() / outputs.max(1);
+    [flex(gradients.weight, [outputs, fan_in]), flex(gradients.bias, [outputs, 1])]
+}
+
+/// [`crate::layers::Layers::stage`].
+pub fn stage(
+    x: Tensor<B, 4>,
+    conv: ConvWeights<B>,
+    skip: Option<ConvWeights<B>>,
+    kernel: usize,
+    upscale: usize,
+) -> Tensor<B, 4> {
+    let [n, inputs, height, width] = x.dims();
+    let outputs = conv.outputs() / (upscale * upscale);
+    let stage = Stage { inputs, outputs, kernel, upscale, height, width };
+    let (input, conv_values, skip_values) =
+        (Values::inner(&x), ConvValues::of(&conv), skip.as_ref().map(ConvValues::of));
+    let skip_weights = skip_values.as_ref().map(ConvValues::weights);
+    let (output, slope) = stage.forward(n, input.as_slice(), conv_values.weights(), skip_weights);
+    let shape = [n, outputs, height * upscale, width * upscale];
+    let pullback = move |gradient: &[f32]| {
+        let skip = skip_values.as_ref().map(|skip| skip.weight.as_slice());
+        let gradients = stage.backward(n, input.as_slice(), &slope, gradient, conv_values.weight.as_slice(), skip);
+        let mut list = vec![flex(gradients.x, [n, inputs, height, width])];
+        list.extend(conv_gradients(gradients.conv));
+        list.extend(gradients.skip.into_iter().flat_map(conv_gradients));
+        list
+    };
+    let [x, weight, bias] = [x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()];
+    match skip {
+        None => register([x, weight, bias], output, shape, pullback),
+        Some(skip) => {
+            let parents = [x, weight, bias, skip.weight.into_primitive(), skip.bias.into_primitive()];
+            register(parents, output, shape, pullback)
+        }
+    }
+}
+
+/// [`crate::layers::Layers::refine`].
+pub fn refine(
+    x: Tensor<B, 4>,
+    first: ConvWeights<B>,
+    second: ConvWeights<B>,
+    dilation: usize,
+    gain: f32,
+) -> Tensor<B, 4> {
+    let shape @ [n, channels, height, width] = x.dims();
+    let refine = Refine { channels, hidden: first.outputs(), dilation, gain, height, width };
+    let (input, first_values, second_values) = (Values::inner(&x), ConvValues::of(&first), ConvValues::of(&second));
+    let (output, hidden, slope) = refine.forward(n, input.as_slice(), first_values.weights(), second_values.weights());
+    let pullback = move |gradient: &[f32]| {
+        let weights = [first_values.weight.as_slice(), second_values.weight.as_slice()];
+        let gradients = refine.backward(n, input.as_slice(), &hidden, &slope, gradient, weights[0], weights[1]);
+        let mut list = vec![flex(gradients.x, shape)];
+        list.extend(conv_gradients(gradients.first));
+        list.extend(conv_gradients(gradients.second));
+        list
+    };
+    let x = x.into_primitive();
+    let parents = [first.weight, first.bias, second.weight, second.bias].map(Tensor::into_primitive);
+    let [first_weight, first_bias, second_weight, second_bias] = parents;
+    register([x, first_weight, first_bias, second_weight, second_bias], output, shape, pullback)
+}
+
+/// [`crate::layers::Layers::heads`].
+pub fn heads(x: Tensor<B, 4>, conv: ConvWeights<B>) -> Tensor<B, 4> {
+    let [n, inputs, height, width] = x.dims();
+    let heads = Heads { inputs, outputs: conv.outputs(), height, width };
+    let shape = [n, heads.outputs, height, width];
+    let (input, values) = (Values::inner(&x), ConvValues::of(&conv));
+    let output = heads.forward(n, input.as_slice(), values.weights());
+    // The sigmoid's slope is a function of its value. A copy, since whoever takes the output may write over it.
+    let saved = output.clone();
+    let pullback = move |gradient: &[f32]| {
+        let gradients = heads.backward(n, input.as_slice(), &saved, gradient, values.weight.as_slice());
+        let mut list = vec![flex(gradients.x, [n, inputs, height, width])];
+        list.extend(conv_gradients(gradients.conv));
+        list
+    };
+    register([x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()], output, shape, pullback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{composed_heads, composed_refine, composed_stage};
+
+    fn tensor<const D: usize>(seed: usize, shape: [usize; D]) -> Tensor<B, D> {
+        let count = shape.iter().product();
+        let value = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0;
+        Tensor::from_data(TensorData::new((0..count).map(value).collect::<Vec<f32>>(), shape), &Default::default())
+            .require_grad()
+    }
+
+    fn conv(seed: usize, outputs: usize, fan_in: usize) -> ConvWeights<B> {
+        ConvWeights { weight: tensor(seed, [outputs, fan_in]), bias: tensor(seed + 1, [outputs, 1]) }
+    }
+
+    /// Output and gradients of both forms agree.
+    fn agree(x: &Tensor<B, 4>, weights: &[&ConvWeights<B>], fused: Tensor<B, 4>, composed: Tensor<B, 4>) {
+        let close = |name: &str, a: Vec<f32>, b: Vec<f32>| {
+            assert_eq!(a.len(), b.len());
+            let scale = b.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+            let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst <= 1e-4 * scale, "{name}: off by {worst} of {scale}");
+        };
+        let values = |data: TensorData| data.iter::<f32>().collect::<Vec<f32>>();
+        close("output", values(fused.to_data()), values(composed.to_data()));
+        let weight = tensor(99, fused.dims());
+        let [fused, composed] = [fused, composed].map(|y| (y * weight.clone()).sum().backward());
+        let gradients = |from: &Gradients| -> Vec<Vec<f32>> {
+            let mut list = vec![values(x.grad(from).unwrap().into_data())];
+            for conv in weights {
+                list.push(values(conv.weight.grad(from).unwrap().into_data()));
+                list.push(values(conv.bias.grad(from).unwrap().into_data()));
+            }
+            list
+        };
+        for (i, (a, b)) in gradients(&fused).into_iter().zip(gradients(&composed)).enumerate() {
+            close(&format!("gradient {i}"), a, b);
+        }
+    }
+
+    #[test]
+    fn stages_agree_with_burns_operations() {
+        for (kernel, upscale, outputs) in [(3, 2, 5), (1, 3, 4), (3, 1, 5), (3, 4, 2)] {
+            let x = tensor(1, [2, 5, 7, 9]);
+            let main = conv(2, outputs * upscale * upscale, 5 * kernel * kernel);
+            let skip = (outputs != 5).then(|| conv(4, outputs, 5));
+            let fused = stage(x.clone(), main.clone(), skip.clone(), kernel, upscale);
+            let composed = composed_stage(x.clone(), main.clone(), skip.clone(), kernel, upscale);
+            let weights: Vec<&ConvWeights<B>> = std::iter::once(&main).chain(&skip).collect();
+            agree(&x, &weights, fused, composed);
+        }
+    }
+
+    #[test]
+    fn refine_and_heads_agree_with_burns_operations() {
+        let x = tensor(1, [2, 5, 11, 13]);
+        let (first, second) = (conv(2, 3, 45), conv(4, 5, 27));
+        let fused = refine(x.clone(), first.clone(), second.clone(), 2, 0.3);
+        let composed = composed_refine(x.clone(), first.clone(), second.clone(), 2, 0.3);
+        agree(&x, &[&first, &second], fused, composed);
+
+        let rgb = conv(6, 6, 45);
+        agree(&x, &[&rgb], heads(x.clone(), rgb.clone()), composed_heads(x.clone(), rgb.clone()));
+    }
+}
