@@ -74,7 +74,12 @@ impl Rows {
 
     /// Begins a new image.
     pub fn restart(&mut self) {
-        self.filled = 0;
+        self.restart_at(0);
+    }
+
+    /// Begins a new image at row `y`; the rows above it, if any, must not be read.
+    pub(crate) fn restart_at(&mut self, y: usize) {
+        self.filled = y;
     }
 
     /// Distance between the channels of a row.
@@ -139,6 +144,16 @@ impl RowMut<'_> {
     #[inline(always)]
     pub fn channel(&mut self, c: usize) -> &mut [f32] {
         &mut self.data[c * self.stride + MARGIN..][..self.width]
+    }
+
+    /// `N` channels from `first` on, `width` values each.
+    ///
+    /// # Panics
+    /// If there are no such channels.
+    #[inline(always)]
+    pub(crate) fn adjacent<const N: usize>(&mut self, first: usize) -> [&mut [f32]; N] {
+        let mut channels = self.data[first * self.stride..][..N * self.stride].chunks_exact_mut(self.stride);
+        [(); N].map(|()| &mut channels.next().expect("N of them")[MARGIN..][..self.width])
     }
 
     /// Number of channels.

@@ -56,6 +56,10 @@ pub(crate) trait Simd: Copy {
     fn exponent(self, n: Self::V) -> Self::V;
     /// `a0 b0 a1 b1 ...`, in two vectors.
     fn interleave(self, a: Self::V, b: Self::V) -> [Self::V; 2];
+    /// The inverse of [`interleave`](Self::interleave): of `a` and `b` in a row, the values at even places, then at odd ones.
+    fn deinterleave(self, a: Self::V, b: Self::V) -> [Self::V; 2];
+    /// The sum of all lanes, in an order of its own at every level.
+    fn sum(self, value: Self::V) -> f32;
     /// `from[index[lane]]` in every lane; each index is below `LANES`.
     fn permute(self, from: Self::V, index: &[i32]) -> Self::V;
     /// Rounds half to even and writes `LANES` pixels of three bytes; the values lie in [0, 255]. Up to [`RGB_SLACK`]
@@ -166,6 +170,17 @@ impl Simd for Scalar {
         [a, b]
     }
 
+    /// With one lane, `a` is at the even place and `b` at the odd one.
+    #[inline(always)]
+    fn deinterleave(self, a: f32, b: f32) -> [f32; 2] {
+        [a, b]
+    }
+
+    #[inline(always)]
+    fn sum(self, value: f32) -> f32 {
+        value
+    }
+
     #[inline(always)]
     fn permute(self, from: f32, _index: &[i32]) -> f32 {
         from
@@ -274,6 +289,25 @@ impl Simd for Avx2 {
         unsafe {
             let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
             [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+        }
+    }
+
+    #[inline(always)]
+    fn deinterleave(self, a: __m256, b: __m256) -> [__m256; 2] {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let (low, high) = (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+            [_mm256_shuffle_ps::<0b10_00_10_00>(low, high), _mm256_shuffle_ps::<0b11_01_11_01>(low, high)]
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, value: __m256) -> f32 {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(value), _mm256_extractf128_ps::<1>(value));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         }
     }
 
@@ -389,6 +423,22 @@ impl Simd for Avx512 {
             let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
             [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
         }
+    }
+
+    #[inline(always)]
+    fn deinterleave(self, a: __m512, b: __m512) -> [__m512; 2] {
+        // SAFETY: the token proves AVX-512.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, value: __m512) -> f32 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_reduce_add_ps(value) }
     }
 
     #[inline(always)]

@@ -65,9 +65,50 @@ impl Upsample {
         blend: &mut [f32],
         out: RowMut<'_>,
     ) {
+        self.compute::<true>(level, conv, skip, y, phase, blend, out);
+    }
+
+    /// As [`row`](Self::row), without the sine.
+    #[expect(clippy::too_many_arguments, reason = "those of `row`")]
+    pub(crate) fn sums(
+        &self,
+        level: Level,
+        conv: &[f32],
+        skip: &Rows,
+        y: usize,
+        phase: usize,
+        blend: &mut [f32],
+        out: RowMut<'_>,
+    ) {
+        self.compute::<false>(level, conv, skip, y, phase, blend, out);
+    }
+
+    /// What position `at` of `len` source positions gives to the interpolated ones: (their source position, phase, weight).
+    pub(crate) fn readers(&self, at: usize, len: usize) -> impl Iterator<Item = (usize, usize, f32)> {
+        let phases = self.phases.iter().take(self.factor).enumerate();
+        let taps = phases.flat_map(|(i, phase)| [(i, phase.low, phase.weight[0]), (i, phase.low + 1, phase.weight[1])]);
+        (at.saturating_sub(1)..(at + 2).min(len)).flat_map(move |source| {
+            let reads = move |offset| source.saturating_add_signed(offset).min(len - 1) == at;
+            taps.clone()
+                .filter(move |&(_, offset, weight)| weight != 0.0 && reads(offset))
+                .map(move |(i, _, w)| (source, i, w))
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "those of `row`")]
+    fn compute<const SIN: bool>(
+        &self,
+        level: Level,
+        conv: &[f32],
+        skip: &Rows,
+        y: usize,
+        phase: usize,
+        blend: &mut [f32],
+        out: RowMut<'_>,
+    ) {
         assert!(phase < self.factor && out.channels() == skip.channels());
         let Phase { low, weight } = self.phases[phase];
-        level.run(UpsampleRow {
+        level.run(UpsampleRow::<SIN> {
             factor: self.factor,
             phase,
             phases: &self.phases,
@@ -82,7 +123,7 @@ impl Upsample {
     }
 }
 
-struct UpsampleRow<'a> {
+struct UpsampleRow<'a, const SIN: bool> {
     factor: usize,
     phase: usize,
     phases: &'a [Phase; MAX_UPSCALE],
@@ -95,7 +136,7 @@ struct UpsampleRow<'a> {
     out: RowMut<'a>,
 }
 
-impl Kernel for UpsampleRow<'_> {
+impl<const SIN: bool> Kernel for UpsampleRow<'_, SIN> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match self.factor {
@@ -107,7 +148,12 @@ impl Kernel for UpsampleRow<'_> {
     }
 }
 
-impl UpsampleRow<'_> {
+impl<const SIN: bool> UpsampleRow<'_, SIN> {
+    #[inline(always)]
+    fn end<S: Simd>(s: S, sum: S::V) -> S::V {
+        if SIN { sin_vector(s, sum) } else { sum }
+    }
+
     #[inline(always)]
     fn same_size<S: Simd>(mut self, s: S) {
         let conv_stride = row_stride(self.width);
@@ -116,7 +162,7 @@ impl UpsampleRow<'_> {
             let skip = &self.rows[0][c * self.stride + MARGIN..][..conv_stride];
             let out = self.out.channel(c);
             for x in (0..self.width).step_by(S::LANES) {
-                s.store(sin_vector(s, s.add(s.load(&conv[x..]), s.load(&skip[x..]))), &mut out[x..]);
+                s.store(Self::end(s, s.add(s.load(&conv[x..]), s.load(&skip[x..]))), &mut out[x..]);
             }
         }
     }
@@ -135,7 +181,7 @@ impl UpsampleRow<'_> {
                     let at = (MARGIN + x).wrapping_add_signed(low);
                     let sum =
                         s.fma(s.splat(weight[0]), s.load(&self.blend[at..]), s.load(&convs[j * conv_stride + x..]));
-                    *value = sin_vector(s, s.fma(s.splat(weight[1]), s.load(&self.blend[at + 1..]), sum));
+                    *value = Self::end(s, s.fma(s.splat(weight[1]), s.load(&self.blend[at + 1..]), sum));
                 }
                 interleave(s, values, &mut out[R * x..]);
             }

@@ -352,9 +352,9 @@ learning_rate = 1e-3
     fn mistakes_are_named_with_their_place() {
         let change = |from: &str, to: &str| parse(&RECIPE.replace(from, to), &[]).unwrap_err();
         let message = change("epochs = 3", "epochz = 3");
-        assert!(message.contains("line 19") && message.contains("did you mean `epochs`"), "{message}");
+        assert!(message.contains("line 18") && message.contains("did you mean `epochs`"), "{message}");
         let message = change("batch = 2", "batch = \"two\"");
-        assert!(message.contains("line 15") && message.contains("invalid type"), "{message}");
+        assert!(message.contains("line 14") && message.contains("invalid type"), "{message}");
         let message = change("hidden = 2", "hiden = 2");
         assert!(message.contains("`hidden`"), "{message}");
         let message = change("kind = \"stage\"", "kind = \"stages\"");

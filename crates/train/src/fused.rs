@@ -244,7 +244,8 @@ mod tests {
         let composed = composed_refine(x.clone(), first.clone(), second.clone(), 2, 0.3);
         agree(&x, &[&first, &second], fused, composed);
 
-        let rgb = conv(6, 6, 45);
+        // A leaf serves one backward pass.
+        let (x, rgb) = (tensor(1, [2, 5, 11, 13]), conv(6, 6, 45));
         agree(&x, &[&rgb], heads(x.clone(), rgb.clone()), composed_heads(x.clone(), rgb.clone()));
     }
 }

@@ -73,7 +73,8 @@ mod tests {
         // Constant images: only the luminance term is left, (2ab + c1) / (a^2 + b^2 + c1).
         let (dark, light) = (image(|_, _| 0.25), image(|_, _| 0.75));
         let expected = (2.0 * 0.25 * 0.75 + 1e-4) / (0.0625 + 0.5625 + 1e-4);
-        assert!((ssim(dark, light).into_scalar() - expected as f32).abs() < 1e-4);
+        // A variance is a difference of two nearly equal f32 here, so the other term is not exactly 1.
+        assert!((ssim(dark, light).into_scalar() - expected as f32).abs() < 1e-3);
         assert!(ssim(a, b).into_scalar() < 0.999);
     }
 }
