@@ -1,0 +1,44 @@
+//! The decoder's fused layers on whole batches, forward and backward: [`Stage`], [`Refine`], [`Heads`].
+//!
+//! Tensors are `[n, channels, height, width]` without gaps, weights `[outputs, inputs, kernel, kernel]`. The forward pass runs
+//! the same row kernels as the inference and gives their bits; besides its result it returns the slope of its activation,
+//! so that the backward pass needs no transcendental function. The gradient of a convolution's input is a convolution
+//! too; that of its weights is a correlation over pixels, accumulated in registers.
+//!
+//! Every image is cut into bands of rows, each of them pulled through all steps of the layer while it is in the cache.
+//! Bands are the unit of work of the threads (rayon's current pool). What is summed over bands is summed in their order,
+//! and bands depend on the shape alone: results do not depend on the number of threads. At another [`Level`] the
+//! gradients of the weights differ by rounding.
+
+mod bands;
+mod conv;
+mod heads;
+mod refine;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use heads::{Heads, HeadsGradients};
+pub use refine::{Refine, RefineGradients};
+pub use stage::{Stage, StageGradients};
+
+#[cfg(doc)]
+use crate::Level;
+
+/// A convolution's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// `[outputs, inputs, kernel, kernel]`.
+    pub weight: &'a [f32],
+    /// `[outputs]`.
+    pub bias: &'a [f32],
+}
+
+/// Gradients of a convolution's parameters, in the order of [`Weights`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightGradients {
+    /// `[outputs, inputs, kernel, kernel]`.
+    pub weight: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: Vec<f32>,
+}
