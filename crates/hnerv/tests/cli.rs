@@ -1,0 +1,335 @@
+//! The `hnerv` command as people and scripts use it: the whole way on a tiny clip, Ctrl-C, and every input that is refused:
+//! exit code 2, one line, nothing half-written.
+#![cfg(feature = "ffmpeg")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// 12 frames of 64x48, represented in a blink; `EPOCHS` is put in.
+const RECIPE: &str = r#"
+[clip]
+path = "clip.mkv"
+
+[decoder]
+latent_dim = 4
+stem = { channels = 4, height = 6, width = 8 }
+layers = [
+    { kind = "stage", channels = 4 },
+    { kind = "stage", channels = 4 },
+    { kind = "stage", channels = 4 },
+    { kind = "refine", hidden = 2 },
+]
+
+[training]
+batch = 2
+ema = 0.9
+
+[[stage]]
+name = "pixels"
+epochs = EPOCHS
+loss = { l1 = 1.0 }
+learning_rate = 1e-2
+"#;
+
+/// One of the clips that the decoding of clips is tested with.
+fn clip(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../video/tests/assets").join(name)
+}
+
+/// A folder with a clip and a recipe for it; commands run in it.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new(epochs: usize) -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        fs::copy(clip("hevc.mkv"), bench.path("clip.mkv")).unwrap();
+        bench.write("recipe.toml", RECIPE.replace("EPOCHS", &epochs.to_string()));
+        bench
+    }
+
+    /// A bench whose folder `run` holds a finished run.
+    fn trained() -> Self {
+        let bench = Self::new(3);
+        bench.succeeds("train recipe.toml --out run");
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// `hnerv` with arguments separated by spaces.
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hnerv"));
+        command.current_dir(self.folder.path()).args(arguments.split(' ')).stdin(Stdio::null());
+        command
+    }
+
+    /// The standard output of a command that succeeds.
+    fn succeeds(&self, arguments: &str) -> String {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "hnerv {arguments}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Asserts that a command is refused, in words that hold each of `words`.
+    fn refuses(&self, arguments: &str, words: &[&str]) {
+        self.refuses_command(self.command(arguments), words);
+    }
+
+    fn refuses_command(&self, mut command: Command, words: &[&str]) {
+        let before = self.files();
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let errors = String::from_utf8(stderr).unwrap();
+        let context = format!("{command:?}: {errors}");
+        assert_eq!(status.code(), Some(2), "{context}");
+        assert!(stdout.is_empty(), "{context}");
+        let lines: Vec<&str> = errors.lines().filter(|line| !line.starts_with("train:")).collect();
+        let [line] = lines.as_slice() else { panic!("not one line: {context}") };
+        assert!(line.starts_with("error: "), "{context}");
+        words.iter().for_each(|word| assert!(line.contains(word), "{word:?} is missing: {context}"));
+        assert_eq!(self.files(), before, "{context}");
+    }
+
+    /// Every file and folder with its content.
+    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let (mut files, mut folders) = (Vec::new(), vec![self.folder.path().to_path_buf()]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path.clone());
+                }
+                files.push((path.clone(), fs::read(&path).unwrap_or_default()));
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+#[test]
+fn a_clip_becomes_an_archive() {
+    let bench = Bench::trained();
+    let bytes = bench.read("run/archive.bin");
+    for name in ["config.toml", "checkpoints/last.safetensors", "checkpoints/best.safetensors", "report.html"] {
+        assert!(!bench.read(&format!("run/{name}")).is_empty(), "{name}");
+    }
+    assert_eq!(String::from_utf8(bench.read("run/metrics.jsonl")).unwrap().lines().count(), 3);
+    let report: Value = serde_json::from_slice(&bench.read("run/report.json")).unwrap();
+    assert_eq!(report["archive_bytes"], bytes.len());
+    assert!(report["psnr"].is_number() && report["mean_frame_psnr"].is_number());
+
+    for source in ["run", "run/checkpoints/best.safetensors"] {
+        let budget = bench.succeeds(&format!("encode {source} -o again/archive.bin"));
+        assert_eq!(bench.read("again/archive.bin"), bytes, "{source}");
+        assert!(budget.contains(&format!(" {}\n", bytes.len())), "{budget}");
+    }
+    assert!(bench.succeeds("inspect run/archive.bin").contains("12 frames of 64x48"));
+    let budget: Value = serde_json::from_str(&bench.succeeds("inspect run/archive.bin --json")).unwrap();
+    assert_eq!(budget["clip"]["name"], "clip");
+    bench.succeeds("encode run -o small.bin --bits 4");
+    assert!(bench.read("small.bin").len() < bytes.len());
+
+    bench.succeeds("frames clip.mkv clip.raw");
+    assert_eq!(bench.read("clip.raw").len(), 12 * 64 * 48 * 3);
+}
+
+#[test]
+fn a_target_cache_stands_for_its_clip() {
+    let bench = Bench::trained();
+    bench.succeeds("targets clip.mkv -o clip.targets --size 64x48");
+    bench.succeeds("train recipe.toml --clip clip.targets --out cached");
+    assert_eq!(bench.read("cached/archive.bin"), bench.read("run/archive.bin"));
+
+    bench.succeeds("targets clip.mkv -o large.targets");
+    bench.refuses("train recipe.toml --clip large.targets", &["large.targets", "512x384", "--size 64x48"]);
+    let bytes = bench.read("clip.targets");
+    bench.write("cut.targets", &bytes[..bytes.len() - 1]);
+    bench.refuses("train recipe.toml --clip cut.targets", &["cut.targets", "hnerv targets"]);
+}
+
+#[test]
+fn ctrl_c_leaves_a_checkpoint_and_resume_ends_where_an_undisturbed_run_does() {
+    let bench = Bench::new(1000);
+    let mut command = bench.command("train recipe.toml --out broken");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while fs::metadata(bench.path("broken/metrics.jsonl")).map_or(0, |file| file.len()) == 0 {
+        assert!(started.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{errors}");
+    assert!(errors.contains("--resume"), "{errors}");
+    assert!(bench.path("broken/checkpoints/last.safetensors").exists());
+    assert!(!bench.path("broken/archive.bin").exists());
+
+    bench.refuses("train recipe.toml --out broken", &["broken", "--resume"]);
+    bench.refuses("train recipe.toml --out broken --resume --set training.seed=2", &["another recipe", "seed = 2"]);
+    bench.succeeds("train recipe.toml --out broken --resume");
+    bench.succeeds("train recipe.toml --out whole");
+    assert_eq!(bench.read("broken/archive.bin"), bench.read("whole/archive.bin"));
+}
+
+#[test]
+fn the_challenge_clip_is_asked_for() {
+    let bench = Bench::new(1);
+    fs::create_dir(bench.path("configs")).unwrap();
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/base.toml"), bench.path("configs/base.toml"))
+        .unwrap();
+    let words = ["videos/0.mkv", "37,545,489 bytes", "github.com/commaai/comma_video_compression_challenge", "--clip"];
+    bench.refuses("train configs/base.toml", &words);
+    bench.refuses("train recipe.toml --clip nowhere.mkv", &["nowhere.mkv", "--clip"]);
+}
+
+#[test]
+fn a_recipe_s_mistakes_are_named() {
+    let bench = Bench::new(1);
+    let change = |from: &str, to: &str, words: &[&str]| {
+        bench.write("wrong.toml", RECIPE.replace("EPOCHS", "1").replace(from, to));
+        bench.refuses("train wrong.toml", &[&["wrong.toml"], words].concat());
+    };
+    change("learning_rate", "learning_rat", &["line 23", "`learning_rat`", "did you mean `learning_rate`"]);
+    change("batch = 2", "batch = \"two\"", &["line 16", "invalid type", "two"]);
+    change("kind = \"refine\"", "kind = \"refined\"", &["`refine`"]);
+    change("channels = 4, height", "channels = 0, height", &["stem"]);
+    change("hidden = 2", "hidden = 1000000", &["layers[3].hidden", "1000000"]);
+    change("{ kind = \"stage\", channels = 4 }", "{ kind = \"stage\", channels = 4, upscale = 64 }", &["layers[0]"]);
+    change("[decoder]", "[decoder", &["line 5"]);
+    bench.write("wrong.toml", [0xff, 0xfe, 0x00]);
+    bench.refuses("train wrong.toml", &["wrong.toml"]);
+    bench.refuses("train nowhere.toml", &["nowhere.toml"]);
+    bench.refuses("train .", &["."]);
+    bench.refuses("train recipe.toml --set stage.0.epoch=2", &["`epoch`", "`epochs`"]);
+    bench.refuses("train recipe.toml --set stage.0.epochs=0", &["stage.0.epochs", "1 to"]);
+    bench.refuses("train recipe.toml --set epochs", &["key=value"]);
+}
+
+#[test]
+fn clips_that_cannot_be_decoded_are_refused() {
+    let bench = Bench::new(1);
+    let whole = bench.read("clip.mkv");
+    bench.write("text.mkv", "this is no video\n");
+    bench.write("empty.mkv", "");
+    bench.write("cut.mkv", &whole[..whole.len() * 2 / 3]);
+    for name in ["audio.mkv", "ten-bit.mkv", "yuv444.mp4", "size-change.hevc", "too-wide.mkv"] {
+        fs::copy(clip(name), bench.path(name)).unwrap();
+    }
+    let clips = [
+        ("text.mkv", ""),
+        ("empty.mkv", ""),
+        ("cut.mkv", ""),
+        ("nowhere.mkv", ""),
+        (".", ""),
+        ("audio.mkv", "video"),
+        ("ten-bit.mkv", "yuv420p10"),
+        ("yuv444.mp4", "yuv444p"),
+        ("size-change.hevc", "96x64"),
+        ("too-wide.mkv", "8194"),
+    ];
+    for (clip, word) in clips {
+        bench.refuses(&format!("frames {clip} out.raw"), &[clip, word]);
+        bench.refuses(&format!("targets {clip} -o out.targets"), &[clip, word]);
+        bench.refuses(&format!("train recipe.toml --clip {clip} --out run"), &[clip, word]);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_leave_nothing() {
+    let bench = Bench::trained();
+    bench.write("file", "in the way");
+    for command in ["frames clip.mkv", "targets clip.mkv -o", "encode run -o"] {
+        bench.refuses(&format!("{command} /dev/full"), &["/dev/full", "space"]);
+        bench.refuses(&format!("{command} file/out"), &["file"]);
+        bench.refuses(&format!("{command} run"), &["run", "folder"]);
+    }
+    bench.refuses("train recipe.toml --out file", &["file"]);
+    bench.refuses("train recipe.toml --out file/run", &["file"]);
+    assert_eq!(bench.read("file"), b"in the way");
+
+    let mut inspect = bench.command("inspect run/archive.bin");
+    inspect.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    bench.refuses_command(inspect, &["standard output"]);
+
+    // No file may grow beyond 1 KiB, as on a full disk.
+    let limited = |arguments: &str| {
+        let mut command = Command::new("sh");
+        command.current_dir(bench.folder.path());
+        command.args(["-c", "ulimit -f 2; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hnerv")]).args(arguments.split(' '));
+        command
+    };
+    for command in ["frames clip.mkv out.raw", "targets clip.mkv -o out.targets", "encode run -o out.bin"] {
+        bench.refuses_command(limited(command), &["out.", "ulimit"]);
+    }
+    let mut train = limited("train recipe.toml --out full");
+    let errors = String::from_utf8(train.output().unwrap().stderr).unwrap();
+    assert!(errors.lines().last().unwrap().starts_with("error: full/"), "{errors}");
+    let kept = fs::read_dir(bench.path("full/checkpoints")).map_or(0, Iterator::count);
+    assert_eq!((kept, bench.path("full/archive.bin").exists()), (0, false));
+}
+
+#[test]
+fn what_is_no_archive_or_checkpoint_is_refused() {
+    let bench = Bench::trained();
+    let archive = bench.read("run/archive.bin");
+    for cut in [0, 1, 8, archive.len() / 2, archive.len() - 1] {
+        bench.write("wrong.bin", &archive[..cut]);
+        bench.refuses("inspect wrong.bin", &["wrong.bin"]);
+    }
+    for bit in (0..archive.len() * 8).step_by(archive.len() * 8 / 20) {
+        let mut flipped = archive.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        bench.write("wrong.bin", flipped);
+        bench.refuses("inspect wrong.bin --json", &["wrong.bin"]);
+    }
+    for path in ["recipe.toml", "clip.mkv", "nowhere.bin", "run", "/dev/null"] {
+        bench.refuses(&format!("inspect {path}"), &[path]);
+    }
+
+    let checkpoint = bench.read("run/checkpoints/best.safetensors");
+    bench.write("cut.safetensors", &checkpoint[..checkpoint.len() / 2]);
+    fs::create_dir(bench.path("hollow")).unwrap();
+    for path in ["cut.safetensors", "run/archive.bin", "recipe.toml", "nowhere.safetensors", "hollow"] {
+        bench.refuses(&format!("encode {path} -o out.bin"), &[path]);
+    }
+    fs::write(bench.path("run/checkpoints/last.safetensors"), &checkpoint[..100]).unwrap();
+    bench.refuses("train recipe.toml --out run --resume", &["last.safetensors"]);
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused() {
+    let bench = Bench::trained();
+    bench.refuses("transcode clip.mkv", &["transcode", "--help"]);
+    bench.refuses("train", &["CONFIG"]);
+    bench.refuses("train recipe.toml --device abacus", &["abacus"]);
+    bench.refuses("train recipe.toml --threads 0", &["--threads"]);
+    bench.refuses("targets clip.mkv -o out.targets --size 0x4", &["--size"]);
+    bench.refuses("targets clip.mkv -o out.targets --segnet s.onnx", &["--posenet"]);
+    bench.refuses("targets clip.mkv -o out.targets --segnet clip.mkv --posenet clip.mkv", &["clip.mkv"]);
+    bench.refuses("encode run -o out.bin --bits 9", &["--bits"]);
+    if cfg!(not(feature = "cuda")) {
+        bench.refuses("train recipe.toml --device cuda", &["cuda", "--features cuda"]);
+    }
+    if cfg!(not(feature = "wgpu")) {
+        bench.refuses("train recipe.toml --device wgpu", &["wgpu", "--features wgpu"]);
+    }
+}
