@@ -1,8 +1,7 @@
 # shellcheck shell=bash
 # What the scripts share. Sourced, with the workspace root as working directory.
 
-# A clip of any size, seen through `score`: x265 and SVT-AV1 as eval/road and scripts/quickstart run them. SVT_LOG keeps
-# SVT-AV1 to its errors.
+# SVT-AV1 says errors only.
 export SVT_LOG=1
 
 say() { printf '%s\n' "$*" >&2; }

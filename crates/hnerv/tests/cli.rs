@@ -152,6 +152,16 @@ fn a_clip_becomes_an_archive() {
 }
 
 #[test]
+fn a_public_archive_is_taken_over() {
+    let Some(foreign) = testdata::shared("archives/hnerv-muon-public.bin") else { return };
+    let bench = Bench::new(1);
+    fs::copy(&foreign, bench.path("foreign.bin")).unwrap();
+    assert!(bench.succeeds("import foreign.bin -o ours.bin --name road").contains("178529 bytes before"));
+    assert!(bench.succeeds("inspect ours.bin").contains("road: 1200 frames of 1164x874"));
+    bench.refuses("import foreign.bin -o /dev/full", &["/dev/full", "space"]);
+}
+
+#[test]
 fn a_target_cache_stands_for_its_clip() {
     let bench = Bench::trained();
     bench.succeeds("targets clip.mkv -o clip.targets --size 64x48");
@@ -310,6 +320,7 @@ fn what_is_no_archive_or_checkpoint_is_refused() {
     fs::create_dir(bench.path("hollow")).unwrap();
     for path in ["cut.safetensors", "run/archive.bin", "recipe.toml", "nowhere.safetensors", "hollow"] {
         bench.refuses(&format!("encode {path} -o out.bin"), &[path]);
+        bench.refuses(&format!("import {path} -o out.bin"), &[path]);
     }
     fs::write(bench.path("run/checkpoints/last.safetensors"), &checkpoint[..100]).unwrap();
     bench.refuses("train recipe.toml --out run --resume", &["last.safetensors"]);

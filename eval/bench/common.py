@@ -1,0 +1,122 @@
+"""What both benchmarks share: processors, turns, the machine's matrix-product rate, tables."""
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "eval/work"
+THREADS = (1, 2)
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+
+
+def pin():
+    """Keeps this process and all that it starts on as many processors as the most threads need."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: max(THREADS)])
+
+
+class Ours:
+    """One of our programs; answers a line with a line."""
+
+    def __init__(self, *command, environment=None):
+        environment = os.environ | (environment or {})
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=ROOT)
+
+    def ask(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self.process.args} ended with {self.process.wait()}")
+        return answer.strip()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def alternate(turns, rounds=ROUNDS):
+    """Runs every turn (name: function that returns seconds) once to warm up, then in rounds; lists of seconds by name."""
+    times = {name: [] for name in turns}
+    for number in range(rounds + 1):
+        for name, turn in turns.items():
+            # Lets the threads of the turn before fall asleep.
+            time.sleep(0.2)
+            seconds = turn()
+            if number > 0:
+                times[name].append(seconds)
+    return times
+
+
+def seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+class Product(Ours):
+    """The f32 matrix product, 2048x2048, of several libraries on some threads."""
+
+    LIBRARIES = ("torch.mm", "numpy.matmul", "oneDNN")
+
+    def __init__(self, threads):
+        super().__init__(sys.executable, ROOT / "eval/bench/product.py", str(threads))
+
+    def turns(self):
+        """A turn for each library: seconds of one GFLOP."""
+        return {("product", library): lambda library=library: float(self.ask(library)) for library in self.LIBRARIES}
+
+    @staticmethod
+    def rate(times):
+        """GFLOP/s of the fastest library, by its median."""
+        return max(1 / median(values) for key, values in times.items() if key[0] == "product")
+
+    @staticmethod
+    def rates(times):
+        """GFLOP/s of every library, in words."""
+        return ", ".join(f"{key[1]} {1 / median(values):.0f}" for key, values in times.items() if key[0] == "product")
+
+
+median = statistics.median
+
+
+def spread(values):
+    """Smallest and largest."""
+    return f"{min(values):.1f} to {max(values):.1f}"
+
+
+def table(header, rows):
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def footer():
+    cpu = platform.processor()
+    flags = ""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            cpu = line.split(": ")[1]
+        if line.startswith("flags"):
+            flags = "AVX-512" if "avx512f" in line else "AVX2" if "avx2" in line else "no AVX2"
+    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT)
+    load = os.getloadavg()
+    return (
+        f"- machine: {cpu}, {flags}, {os.cpu_count()} cores; pinned to {len(os.sched_getaffinity(0))}; "
+        f"PyTorch {torch.__version__}, {platform.python_implementation()} {platform.python_version()}\n"
+        f"- {ROUNDS} rounds after one to warm up; load average at the end {load[0]:.1f} (1 min), {load[2]:.1f} (15 min)\n"
+        f"- date: {time.strftime('%F %H:%M')}, commit {git.stdout.strip() or 'unknown'}\n"
+    )
+
+
+def keep(name, text):
+    """Prints the tables and keeps them in eval/results."""
+    print(text, end="")
+    path = ROOT / "eval/results" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
