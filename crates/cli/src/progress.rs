@@ -26,9 +26,7 @@ impl Progress {
     pub fn new(label: &'static str, total: u64) -> Self {
         let sink = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(total);
-            if let Ok(style) =
-                ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len} {msg}")
-            {
+            if let Ok(style) = ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len} {msg}") {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar.set_prefix(label);
