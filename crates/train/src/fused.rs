@@ -17,8 +17,10 @@ use crate::layers::ConvWeights;
 type B = Autodiff<Flex>;
 
 /// The gradients of an operation's parents, in their order, from the gradient of its output.
+type PullbackFn = dyn Fn(&[f32]) -> Vec<FlexTensor> + Send + Sync;
+
 #[derive(Clone)]
-struct Pullback(Arc<dyn Fn(&[f32]) -> Vec<FlexTensor> + Send + Sync>);
+struct Pullback(Arc<PullbackFn>);
 
 impl fmt::Debug for Pullback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
