@@ -6,9 +6,8 @@ import statistics
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "eval/work"
@@ -21,8 +20,8 @@ def pin():
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: max(THREADS)])
 
 
-class Ours:
-    """One of our programs; answers a line with a line."""
+class Program:
+    """A program that answers a line with a line."""
 
     def __init__(self, *command, environment=None):
         environment = os.environ | (environment or {})
@@ -60,7 +59,20 @@ def seconds(function):
     return time.perf_counter() - start
 
 
-class Product(Ours):
+# A malloc that keeps its pages: PyTorch, like our trainer, spends much of its time on page faults without one.
+KEEP_PAGES = {"GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={1 << 33}:glibc.malloc.trim_threshold={1 << 34}"}
+
+
+def peers():
+    """PyTorch by name, as it comes and at its best."""
+    command = (sys.executable, ROOT / "eval/bench/peer.py")
+    return {
+        "PyTorch": Program(*command, "contiguous"),
+        "PyTorch tuned": Program(*command, "channels-last", environment=KEEP_PAGES),
+    }
+
+
+class Product(Program):
     """The f32 matrix product, 2048x2048, of several libraries on some threads."""
 
     LIBRARIES = ("torch.mm", "numpy.matmul", "oneDNN")
@@ -87,8 +99,8 @@ median = statistics.median
 
 
 def spread(values):
-    """Smallest and largest."""
-    return f"{min(values):.1f} to {max(values):.1f}"
+    """Median, then smallest and largest."""
+    return f"**{median(values):.2f}** ({min(values):.1f} to {max(values):.1f})"
 
 
 def table(header, rows):
@@ -108,7 +120,7 @@ def footer():
     load = os.getloadavg()
     return (
         f"- machine: {cpu}, {flags}, {os.cpu_count()} cores; pinned to {len(os.sched_getaffinity(0))}; "
-        f"PyTorch {torch.__version__}, {platform.python_implementation()} {platform.python_version()}\n"
+        f"PyTorch {version('torch')}, {platform.python_implementation()} {platform.python_version()}\n"
         f"- {ROUNDS} rounds after one to warm up; load average at the end {load[0]:.1f} (1 min), {load[2]:.1f} (15 min)\n"
         f"- date: {time.strftime('%F %H:%M')}, commit {git.stdout.strip() or 'unknown'}\n"
     )

@@ -1,5 +1,6 @@
 """Decoding, ours beside PyTorch's: see eval/bench_inflate."""
 
+import itertools
 import os
 import re
 import shutil
@@ -9,25 +10,22 @@ import threading
 import time
 from pathlib import Path
 
-import torch
 from common import (
     ROOT,
-    ROUNDS,
     THREADS,
     WORK,
-    Ours,
     Product,
+    Program,
     alternate,
     footer,
     keep,
     median,
+    peers,
     pin,
-    seconds,
     spread,
     table,
 )
-from reference import CLIP_SIZE, LATENT_DIM, Reference, gflop
-from torch.nn import functional as F
+from reference import gflop
 
 BINARIES = ROOT / "target/release"
 PAIRS = 8
@@ -36,55 +34,41 @@ STEMS = ((3, 4), (3, 8), (6, 8))
 TORCH_PAIRS = 60
 
 
-def torch_forward(model, batch, layout, threads):
-    """A turn: seconds a pair."""
-    model = model.to(memory_format=layout)
-    latents = torch.randn(PAIRS, LATENT_DIM)
-
-    def turn():
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            return seconds(lambda: [model(part) for part in latents.split(batch)]) / PAIRS
-
-    return turn
-
-
-def forward(speed):
-    """Table of the forward pass, PyTorch's fastest batch and layout on the most threads, matrix-product rates by threads."""
-    rows, fastest, rates = [], None, {}
+def forward(speed, torch):
+    """Table of the forward pass, PyTorch's better batches on the most threads, matrix-product rates by threads."""
+    rows, batches, rates = [], {}, {}
     for threads in THREADS:
         product = Product(threads)
         for stem in STEMS:
             turns = product.turns()
             turns["ours"] = lambda: float(speed.ask("native", *stem, threads, 3 * PAIRS)) / (3 * PAIRS)
             turns["frames"] = lambda: float(speed.ask("frames", *stem, threads, 3 * PAIRS)) / (3 * PAIRS)
-            for batch in BATCHES:
-                for layout in (torch.contiguous_format, torch.channels_last):
-                    turns["torch", batch, layout] = torch_forward(Reference(*stem).eval(), batch, layout, threads)
+            for (name, peer), batch in itertools.product(torch.items(), BATCHES):
+                request = ("forward", *stem, threads, batch, PAIRS)
+                turns[name, batch] = lambda peer=peer, request=request: float(peer.ask(*request)) / PAIRS
             times = alternate(turns)
-            theirs = min((key for key in times if key[0] == "torch"), key=lambda key: median(times[key]))
-            fastest = theirs[1:]
+            for name in torch:
+                batches[name] = min(BATCHES, key=lambda batch: median(times[name, batch]))
             rates[threads] = product.rates(times)
             ours, rate = median(times["ours"]), product.rate(times)
-            ratio = [b / a for a, b in zip(times["ours"], times[theirs])]
-            rows.append([
-                f"{64 * stem[0]}x{64 * stem[1]}", threads, f"{gflop(*stem):.2f}",
-                f"{1e3 * ours:.1f}", f"{1e3 * median(times['frames']):.1f}",
-                f"{1e3 * median(times[theirs]):.1f}", f"**{median(ratio):.1f}**", spread(ratio),
-                f"{gflop(*stem) / ours:.0f}", f"{rate:.0f}", f"{100 * gflop(*stem) / ours / rate:.0f}%",
-                f"{100 * gflop(*stem) / median(times[theirs]) / rate:.0f}%",
-                f"batch {theirs[1]}{', channels last' if theirs[2] == torch.channels_last else ''}",
-            ])
+            theirs = [times[key] for key in batches.items()]
+            row = [f"{64 * stem[0]}x{64 * stem[1]}", threads, f"{1e3 * ours:.1f}", f"{1e3 * median(times['frames']):.1f}"]
+            row += [f"{1e3 * median(values):.1f}" for values in theirs]
+            row += [spread([b / a for a, b in zip(times["ours"], values)]) for values in theirs]
+            speeds = [gflop(*stem) / value for value in [ours, *map(median, theirs)]]
+            row += [f"{speeds[0]:.0f}", f"{rate:.0f}"] + [f"{100 * speed / rate:.0f}%" for speed in speeds]
+            rows.append(row)
         product.close()
-    header = ["resolution", "threads", "GFLOP a pair", "ours, ms a pair", "ours with bicubic to the clip's size",
-              "PyTorch, ms a pair", "PyTorch : ours", "least to most", "ours, GFLOP/s", "matrix product, GFLOP/s",
-              "ours, share", "PyTorch, share", "PyTorch's best"]
-    return table(header, rows), fastest, rates
+    header = ["resolution", "threads", "ours, ms a pair", "ours with bicubic to the clip's size"]
+    header += [f"{name}, ms a pair" for name in torch]
+    header += [f"{name} : ours" for name in torch]
+    header += ["ours, GFLOP/s", "matrix product, GFLOP/s", "ours, share"] + [f"{name}, share" for name in torch]
+    return table(header, rows), batches, rates
 
 
 def convolutions():
     """Table of the convolutions alone."""
-    program = Ours(BINARIES / "examples/convolution_speed")
+    program = Program(BINARIES / "examples/convolution_speed")
     found = {}
     rates = {}
     for threads in THREADS:
@@ -112,20 +96,6 @@ def convolutions():
     for threads in THREADS:
         header += [f"ms, {threads} threads", "GFLOP/s", "share of the matrix product"]
     return table(header, rows)
-
-
-def whole_torch(model, batch, layout, path):
-    """Decodes, resamples, rounds and writes 60 pairs."""
-    model = model.to(memory_format=layout)
-    latents = torch.randn(TORCH_PAIRS, LATENT_DIM)
-    with torch.inference_mode(), open(path, "wb") as file:
-        for part in latents.split(batch):
-            frames = 255 * model(part).view(-1, 3, 384, 512)
-            frames = F.interpolate(frames, size=CLIP_SIZE, mode="bicubic", align_corners=False)
-            frames = frames.clamp_(0, 255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-            file.write(frames.numpy())
-    assert path.stat().st_size == TORCH_PAIRS * 2 * 3 * CLIP_SIZE[0] * CLIP_SIZE[1]
-    path.unlink()
 
 
 def peak_memory(pid, peaks):
@@ -160,10 +130,9 @@ def run_inflate(archive, out, threads, pairs=None):
     return elapsed, max(peaks)
 
 
-def whole(theirs, rounds):
+def whole(torch, batches):
     """Table of whole runs, from an archive to a file."""
     threads = max(THREADS)
-    torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         folder = Path(folder)
         archives = {"noise": folder / "noise.bin"}
@@ -172,7 +141,6 @@ def whole(theirs, rounds):
         if public.exists():
             archives["public"] = folder / "public.bin"
             subprocess.run([BINARIES / "hnerv", "import", public, "-o", archives["public"]], check=True, stdout=subprocess.DEVNULL)
-        model = Reference().eval()
         memory = {}
 
         def ours(name, pairs):
@@ -186,34 +154,40 @@ def whole(theirs, rounds):
         turns = {("noise", pairs): ours("noise", pairs) for pairs in (100, 300, 600)}
         if public.exists():
             turns["public", 600] = ours("public", 600)
-        turns["torch"] = lambda: seconds(lambda: whole_torch(model, *theirs, folder / "torch.raw"))
-        times = alternate(turns, rounds)
-    per_pair = median(times["torch"]) / TORCH_PAIRS
+        for name, peer in torch.items():
+            request = ("whole", threads, batches[name], TORCH_PAIRS, folder / "torch.raw")
+            turns[name] = lambda peer=peer, request=request: float(peer.ask(*request))
+        times = alternate(turns)
+    per_pair = [median(times[name]) / TORCH_PAIRS for name in torch]
     rows = []
-    for name, pairs in [key for key in times if key != "torch"]:
+    for name, pairs in memory:
         elapsed = median(times[name, pairs])
         archive = "weights without meaning" if name == "noise" else "the public archive, imported"
-        rows.append([archive, pairs, f"{elapsed:.2f}", f"{1e3 * elapsed / pairs:.1f}", f"{max(memory[name, pairs]):.0f}",
-                     f"{per_pair * pairs:.1f}", f"**{per_pair * pairs / elapsed:.1f}**"])
-    header = ["archive", "pairs", "inflate, seconds", "ms a pair", "peak memory, MiB", "PyTorch, seconds (scaled)",
-              "PyTorch : ours"]
+        rows.append([
+            archive, pairs, f"{elapsed:.2f}", f"{1e3 * elapsed / pairs:.1f}", f"{max(memory[name, pairs]):.0f}",
+            *(f"{pair * pairs:.1f}" for pair in per_pair), *(f"**{pair * pairs / elapsed:.1f}**" for pair in per_pair),
+        ])
+    header = ["archive", "pairs", "inflate, seconds", "ms a pair", "peak memory, MiB"]
+    header += [f"{name}, seconds (scaled)" for name in torch]
+    header += [f"{name} : ours" for name in torch]
     return table(header, rows)
 
 
 def main():
     pin()
     WORK.mkdir(exist_ok=True)
-    torch.manual_seed(1)
-    speed = Ours(BINARIES / "examples/speed", "serve")
-    forward_table, fastest, rates = forward(speed)
+    torch = peers()
+    speed = Program(BINARIES / "examples/speed", "serve")
+    forward_table, batches, rates = forward(speed, torch)
     speed.close()
     text = f"""# Decoding the reference architecture on the CPU, beside PyTorch
 
 Forward pass, latent to RGB in 0..255 at the decoder's resolution; weights without meaning. Medians; the ratio is the median
 over rounds, in each of which everything took its turn. The matrix product is f32, 2048x2048, on the same threads in the same
-rounds, of the fastest of three libraries (oneDNN's as a 1x1 convolution). PyTorch's figure is its best of batches of {BATCHES[0]} and {BATCHES[1]}, contiguous and channels last. A share
-counts the operations that both sides execute, those of the convolutions and the linear layer: sines, skips, sigmoids and
-resampling take time but count nothing.
+rounds, of the fastest of three libraries (oneDNN's as a 1x1 convolution). PyTorch's figures are the better of batches of {BATCHES[0]} and {BATCHES[1]},
+as it comes, and tuned: channels last and a malloc that keeps its pages. A share counts the operations that both sides execute, those of the
+convolutions and the linear layer ({gflop():.2f} GFLOP at 384x512): sines, skips, sigmoids and resampling take time but count
+nothing.
 
 {forward_table}
 Matrix product at {64 * STEMS[-1][0]}x{64 * STEMS[-1][1]}, GFLOP/s: {"; ".join(f"{n} threads {text}" for n, text in rates.items())}.
@@ -225,7 +199,7 @@ From an archive to a file of 1164x874 frames, {max(THREADS)} threads. Ours is th
 bicubic resampling, rounding and writing, without starting Python, loading weights or entropy decoding, measured on
 {TORCH_PAIRS} pairs and scaled to the row's number.
 
-{whole(fastest, ROUNDS)}
+{whole(torch, batches)}
 How: `eval/bench_inflate`.
 
 {footer()}"""

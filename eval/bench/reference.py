@@ -1,4 +1,4 @@
-"""The reference architecture in PyTorch, as DESIGN.md describes it, with random weights."""
+"""The reference architecture in PyTorch, with random weights."""
 
 import torch
 from torch import nn
