@@ -1,87 +1,11 @@
 //! The decoder's layers on the CPU: one autodiff node a layer, forward and backward through `kernels::training`.
 
-use std::fmt;
-use std::sync::Arc;
-
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
-use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, Ops, OpsKind};
-use burn_core::tensor::{Tensor, TensorData, TensorPrimitive};
-use burn_flex::{Flex, FlexTensor};
+use burn_core::tensor::Tensor;
+use burn_flex::FlexTensor;
+use flex_ops::{Cpu as B, Values, flex, register};
 use kernels::training::{Heads, Refine, Stage, WeightGradients, Weights};
 
 use crate::layers::ConvWeights;
-
-type B = Autodiff<Flex>;
-
-/// The gradients of an operation's parents, in their order, from the gradient of its output.
-type PullbackFn = dyn Fn(&[f32]) -> Vec<FlexTensor> + Send + Sync;
-
-#[derive(Clone)]
-struct Pullback(Arc<PullbackFn>);
-
-impl fmt::Debug for Pullback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pullback")
-    }
-}
-
-/// An operation that knows nothing but its [`Pullback`].
-#[derive(Debug)]
-struct Fused;
-
-impl<const N: usize> Backward<Flex, N> for Fused {
-    type State = Pullback;
-
-    fn backward(self, ops: Ops<Pullback, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = Values::of(gradients.consume::<Flex>(&ops.node));
-        for (parent, gradient) in ops.parents.into_iter().zip((ops.state.0)(gradient.as_slice())) {
-            if let Some(parent) = parent {
-                gradients.register::<Flex>(parent.id, gradient);
-            }
-        }
-    }
-}
-
-fn register<const N: usize, const D: usize>(
-    parents: [TensorPrimitive<B>; N],
-    output: Vec<f32>,
-    shape: [usize; D],
-    pullback: impl Fn(&[f32]) -> Vec<FlexTensor> + Send + Sync + 'static,
-) -> Tensor<B, D> {
-    let nodes = parents.map(|parent| parent.tensor().node);
-    let output = flex(output, shape);
-    let output = match Fused.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish(Pullback(Arc::new(pullback)), output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Tensor::from_primitive(TensorPrimitive::Float(output))
-}
-
-fn flex<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
-}
-
-/// A tensor's values, contiguous.
-#[derive(Clone)]
-struct Values(FlexTensor);
-
-impl Values {
-    fn of(tensor: FlexTensor) -> Self {
-        Self(tensor.to_contiguous())
-    }
-
-    fn inner<const D: usize>(tensor: &Tensor<B, D>) -> Self {
-        Self::of(tensor.clone().into_primitive().tensor().primitive)
-    }
-
-    /// Empty for anything that is not f32, which the kernels refuse by its length.
-    fn as_slice(&self) -> &[f32] {
-        self.0.as_slice().unwrap_or_default()
-    }
-}
 
 #[derive(Clone)]
 struct ConvValues {
@@ -186,6 +110,9 @@ pub fn heads(x: Tensor<B, 4>, conv: ConvWeights<B>) -> Tensor<B, 4> {
 
 #[cfg(test)]
 mod tests {
+    use burn_autodiff::grads::Gradients;
+    use burn_core::tensor::TensorData;
+
     use super::*;
     use crate::layers::{composed_heads, composed_refine, composed_stage};
 
