@@ -81,7 +81,7 @@ pub fn import(bytes: &[u8], name: &str) -> Result<Representation, ForeignError> 
     tensors.sort_by_key(|(place, _)| *place);
     let parameters = tensors.into_iter().map(|(_, tensor)| tensor).collect();
     let latents = unpack_latents(Bytes { bytes: &latents, what: "the latents" }, clip.samples(), dim)?;
-    let representation = Representation { architecture, clip, parameters, latents };
+    let representation = Representation { architecture, clip, parameters, latents, sidecar: repr::Sidecar::default() };
     representation.validate()?;
     Ok(representation)
 }

@@ -97,5 +97,6 @@ fn blank(parts: &Parts) -> Representation {
         },
         architecture: parts.architecture.clone(),
         clip: parts.clip.clone(),
+        sidecar: repr::Sidecar::default(),
     }
 }

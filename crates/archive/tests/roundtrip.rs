@@ -62,7 +62,7 @@ fn fill(architecture: Architecture, clip: Clip, rng: &mut impl Rng) -> Represent
         step: (0..dim).map(|_| finite(rng)).collect(),
         values: (0..dim * clip.samples()).map(|_| shape.value(rng, 0, 255) as u8).collect(),
     };
-    Representation { architecture, clip, parameters, latents }
+    Representation { architecture, clip, parameters, latents, sidecar: repr::Sidecar::default() }
 }
 
 fn layer() -> impl Strategy<Value = Layer> {

@@ -54,14 +54,15 @@ impl Speed {
         let latent = |sample: usize| noise(self.latent_dim, sample, 1.0);
         let start = Instant::now();
         if whole {
-            let work = |sample: usize, used| self.network.frames(&latent(sample), used);
+            let work = |sample: usize, used| self.network.frames(&latent(sample), &[], used);
             let sink = |_, frames: &_| {
                 black_box(frames);
                 Ok(())
             };
             in_order(0..pairs, threads, work, sink)?;
         } else {
-            let work = |sample: usize, _: Option<()>| self.network.native(&latent(sample)).map(|p| drop(black_box(p)));
+            let work =
+                |sample: usize, _: Option<()>| self.network.native(&latent(sample), &[]).map(|p| drop(black_box(p)));
             in_order(0..pairs, threads, work, |_, ()| Ok(()))?;
         }
         Ok(start.elapsed().as_secs_f64())
@@ -118,7 +119,13 @@ fn archive(path: &str, pairs: usize) -> Result<()> {
     let latents = repr::quantize_latents(&noise(pairs * architecture.latent_dim, 1, 1.0), architecture.latent_dim)?;
     let (height, width) = CLIP_SIZE;
     let clip = Clip { name: "noise".into(), frames: FRAMES_PER_SAMPLE * pairs, height, width };
-    let bytes = ::archive::encode(&Representation { architecture, clip, parameters, latents })?;
+    let bytes = ::archive::encode(&Representation {
+        architecture,
+        clip,
+        parameters,
+        latents,
+        sidecar: repr::Sidecar::default(),
+    })?;
     Ok(std::fs::write(path, bytes)?)
 }
 

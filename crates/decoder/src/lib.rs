@@ -3,11 +3,12 @@
 //!
 //! - [`Network`]: an architecture with its parameters; makes the two frames of a sample from a latent. The parameters may
 //!   come from anywhere, so that training can look at weights that are not quantized.
-//! - [`Decoder`]: a [`repr::Representation`]: the network, quantized, with the latents and the size of its clip.
+//! - [`Decoder`]: a [`repr::Representation`]: the network, quantized, with the latents, the sidecar and the size of its clip.
 //! - [`in_order`]: works on many samples at once and hands the results on in order, in bounded memory.
 //!
 //! The same input gives the same bytes on every machine, see [`kernels`].
 
+mod correction;
 mod network;
 mod stream;
 
@@ -15,7 +16,8 @@ use std::ops::Range;
 
 use frames::{FrameError, Planes, RgbFrame};
 use repr::{
-    Clip, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, RepresentationError, Tensor, Tensors, TensorsError,
+    Clip, Correction, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, RepresentationError, Sidecar, Tensor,
+    Tensors, TensorsError,
 };
 use thiserror::Error;
 
@@ -57,6 +59,7 @@ pub enum DecoderError {
 pub struct Decoder {
     network: Network,
     latents: QuantizedLatents,
+    sidecar: Sidecar,
     clip: Clip,
 }
 
@@ -74,7 +77,8 @@ impl Decoder {
         let parameters = Tensors(representation.parameters.iter().map(tensor).collect());
         let clip = representation.clip.clone();
         let network = Network::new(&representation.architecture, &parameters, (clip.height, clip.width), level)?;
-        Ok(Self { network, latents: representation.latents.clone(), clip })
+        let (latents, sidecar) = (representation.latents.clone(), representation.sidecar.clone());
+        Ok(Self { network, latents, sidecar, clip })
     }
 
     /// The clip that the representation stands for.
@@ -84,12 +88,13 @@ impl Decoder {
 
     /// The two frames of a sample as the architecture makes them, `[3, height, width]` RGB in [0, 255], before resampling.
     pub fn decode_native(&self, sample: usize) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
-        self.network.native(&self.latent(sample)?)
+        let (latent, corrections) = self.sample(sample)?;
+        self.network.native(&latent, corrections)
     }
 
     /// The two frames of a sample at the clip's size.
     pub fn decode(&self, sample: usize) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
-        self.network.frames(&self.latent(sample)?, None)
+        self.frames(sample, None)
     }
 
     /// Decodes a range of samples on up to `threads` threads and hands them to `sink` in order, on the calling thread, while
@@ -100,11 +105,23 @@ impl Decoder {
         threads: usize,
         sink: impl FnMut(usize, &[RgbFrame; FRAMES_PER_SAMPLE]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let decode = |sample: usize, used: Option<_>| Ok(self.network.frames(&self.latent(sample)?, used)?);
+        let decode = |sample: usize, used: Option<_>| Ok(self.frames(sample, used)?);
         in_order(samples, threads.min(self.network.threads()), decode, sink)
     }
 
-    fn latent(&self, sample: usize) -> Result<Vec<f32>, DecoderError> {
-        self.latents.row(sample).ok_or(DecoderError::Sample { index: sample, samples: self.clip.samples() })
+    fn frames(
+        &self,
+        sample: usize,
+        used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>,
+    ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
+        let (latent, corrections) = self.sample(sample)?;
+        self.network.frames(&latent, corrections, used)
+    }
+
+    /// What a sample is made from: its latent, corrected, and the corrections of its frames.
+    fn sample(&self, sample: usize) -> Result<(Vec<f32>, &[Correction]), DecoderError> {
+        let corrections = self.sidecar.of(sample);
+        let latent = self.latents.corrected_row(sample, corrections);
+        Ok((latent.ok_or(DecoderError::Sample { index: sample, samples: self.clip.samples() })?, corrections))
     }
 }

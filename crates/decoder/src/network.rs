@@ -8,9 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use frames::{Planes, RgbFrame};
 use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, copy_row, residual_sin_row, rgb_row};
-use repr::{Architecture, FRAMES_PER_SAMPLE, Layer, Tensors};
+use repr::{Architecture, Correction, FRAMES_PER_SAMPLE, Layer, Tensors};
 
 use crate::DecoderError;
+use crate::correction::{Amounts, Cosines};
 
 /// Working memory that all threads together may take, in bytes; one thread is always allowed.
 const WORKSPACES: usize = 1 << 29;
@@ -22,6 +23,7 @@ pub struct Network {
     stem: Linear,
     /// In order of evaluation: the stem, the layers, the RGB heads, their resampled columns.
     nodes: Vec<Node>,
+    cosines: Cosines,
     bicubic: Bicubic,
     /// Not in use at the moment.
     workspaces: Mutex<Vec<Workspace>>,
@@ -86,6 +88,7 @@ struct Workspace {
     rows: Vec<Rows>,
     conv: Vec<f32>,
     blend: Vec<f32>,
+    amounts: Amounts,
 }
 
 /// Builds the nodes of an architecture.
@@ -196,6 +199,7 @@ impl Network {
             latent_dim,
             stem: Linear::new(stem.0, stem.1, latent_dim),
             nodes,
+            cosines: Cosines::new(level, architecture.output_size()),
             bicubic: Bicubic::new(level, architecture.output_size(), size),
             workspaces: Mutex::default(),
         })
@@ -209,12 +213,17 @@ impl Network {
         (WORKSPACES / workspace.max(1)).max(1)
     }
 
-    /// The two frames `[3, height, width]` of a latent as the architecture makes them, RGB in [0, 255].
-    pub fn native(&self, latent: &[f32]) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
+    /// The two frames `[3, height, width]` of a latent as the architecture makes them, RGB in [0, 255], moved by the frame part
+    /// of `corrections` (those of one valid sample), which may lead out of that range.
+    pub fn native(
+        &self,
+        latent: &[f32],
+        corrections: &[Correction],
+    ) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
         let rgb = self.nodes.len() - 2;
         let Node { height, width, .. } = self.nodes[rgb];
         let mut data = [(); FRAMES_PER_SAMPLE].map(|()| vec![0f32; 3 * height * width]);
-        self.run(latent, |work| {
+        self.run(latent, corrections, |work| {
             for y in 0..height {
                 self.advance(work, rgb, y + 1);
                 for (frame, data) in data.iter_mut().enumerate() {
@@ -229,17 +238,19 @@ impl Network {
         Ok([Planes::new(3, height, width, first)?, Planes::new(3, height, width, second)?])
     }
 
-    /// The two frames of a latent at the size given to [`new`](Self::new). Frames in `used` give their memory.
+    /// The two frames of a latent, moved as in [`native`](Self::native), at the size given to [`new`](Self::new). Frames in
+    /// `used` give their memory.
     pub fn frames(
         &self,
         latent: &[f32],
+        corrections: &[Correction],
         used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>,
     ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
         let (height, width) = (self.bicubic.height(), self.bicubic.width());
         let mut data = used.map(|frames| frames.map(RgbFrame::into_data)).unwrap_or_default();
         data.iter_mut().for_each(|data| data.resize(3 * width * height, 0));
         let columns = self.nodes.len() - 1;
-        self.run(latent, |work| {
+        self.run(latent, corrections, |work| {
             for y in 0..height {
                 self.advance(work, columns, self.bicubic.last_row(y) + 1);
                 for (frame, data) in data.iter_mut().enumerate() {
@@ -253,7 +264,12 @@ impl Network {
     }
 
     /// Evaluates the stem in a free workspace and hands it to `body`.
-    fn run(&self, latent: &[f32], body: impl FnOnce(&mut Workspace)) -> Result<(), DecoderError> {
+    fn run(
+        &self,
+        latent: &[f32],
+        corrections: &[Correction],
+        body: impl FnOnce(&mut Workspace),
+    ) -> Result<(), DecoderError> {
         if latent.len() != self.latent_dim {
             return Err(DecoderError::Latent { found: latent.len(), expected: self.latent_dim });
         }
@@ -262,6 +278,7 @@ impl Network {
         let idle = pool().pop();
         let mut work = idle.unwrap_or_else(|| self.workspace());
         work.rows.iter_mut().for_each(Rows::restart);
+        work.amounts = Amounts::new(corrections);
         self.stem.sin(self.level, latent, &mut work.stem);
         body(&mut work);
         pool().push(work);
@@ -279,6 +296,7 @@ impl Network {
             rows: self.nodes.iter().map(rows).collect(),
             conv: vec![0.0; longest(&conv)],
             blend: vec![0.0; longest(&|node| Upsample::blend_len(input_width(node)))],
+            amounts: Amounts::default(),
         }
     }
 
@@ -290,7 +308,7 @@ impl Network {
             for (source, reach) in self.nodes[node].sources().into_iter().flatten() {
                 self.advance(work, source, (y + reach + 1).min(self.nodes[source].height));
             }
-            let Workspace { stem, rows, conv: values, blend } = &mut *work;
+            let Workspace { stem, rows, conv: values, blend, amounts } = &mut *work;
             let (before, rest) = rows.split_at_mut(node);
             let out = &mut rest[0];
             if let Some(conv) = self.nodes[node].conv() {
@@ -312,7 +330,11 @@ impl Network {
                 Operation::Residual { gain, x, .. } => {
                     residual_sin_row(self.level, values, &before[*x], y, *gain, out.push());
                 }
-                Operation::Rgb(_) => rgb_row(self.level, values, out.push()),
+                Operation::Rgb(_) => {
+                    let mut row = out.push();
+                    rgb_row(self.level, values, row.reborrow());
+                    self.cosines.add(amounts, y, &mut row);
+                }
                 Operation::Columns => self.bicubic.columns(&before[*input], y, out.push()),
             }
         }

@@ -2,7 +2,8 @@
 
 use decoder::{Decoder, DecoderError, Level, Network, in_order};
 use repr::{
-    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Stage, Stem, Tensor, Tensors,
+    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem, Target,
+    Tensor, Tensors,
 };
 use sha2::{Digest, Sha256};
 
@@ -33,7 +34,7 @@ fn representation(step: f32) -> Representation {
     let clip = Clip { name: "clip".into(), frames: 10, height: 47, width: 83 };
     let values = (0..6 * clip.samples()).map(|j| integer(99, j) as u8).collect();
     let latents = QuantizedLatents { minimum: vec![-1.0; 6], step: vec![1.0 / 128.0; 6], values };
-    Representation { architecture, clip, parameters, latents }
+    Representation { architecture, clip, parameters, latents, sidecar: Sidecar::default() }
 }
 
 /// All frames one after another.
@@ -127,7 +128,7 @@ fn what_does_not_fit_is_refused() {
     let tensor = |t: &QuantizedTensor| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() });
     let parameters = Tensors(good.parameters.iter().map(tensor).collect());
     let network = |parameters: &Tensors, size| Network::new(&good.architecture, parameters, size, Level::detect());
-    let latent = network(&parameters, (10, 10)).unwrap().native(&[0.0; 7]).err();
+    let latent = network(&parameters, (10, 10)).unwrap().native(&[0.0; 7], &[]).err();
     assert_eq!(latent, Some(DecoderError::Latent { found: 7, expected: 6 }));
     assert!(matches!(network(&parameters, (0, 10)), Err(DecoderError::Frame(_))));
     let mut missing = parameters.clone();
@@ -149,13 +150,13 @@ fn samples_do_not_influence_each_other() {
             .collect(),
     );
     let network = Network::new(&good.architecture, &poisoned, (47, 83), Level::detect()).unwrap();
-    let decode = |latent: &[f32]| network.frames(latent, None).unwrap();
+    let decode = |latent: &[f32]| network.frames(latent, &[], None).unwrap();
     decode(&[f32::NAN; 6]);
-    network.native(&[f32::INFINITY; 6]).unwrap();
+    network.native(&[f32::INFINITY; 6], &[]).unwrap();
     assert_eq!(decode(&good.latents.row(1).unwrap()), fresh);
 
     let mut seen = 0;
-    let work = |_, used: Option<_>| network.frames(&good.latents.row(1).unwrap(), used);
+    let work = |_, used: Option<_>| network.frames(&good.latents.row(1).unwrap(), &[], used);
     in_order(0..6, 2, work, |_, frames| {
         assert_eq!(*frames, fresh);
         seen += 1;
@@ -163,4 +164,66 @@ fn samples_do_not_influence_each_other() {
     })
     .unwrap();
     assert_eq!(seen, 6);
+}
+
+/// Corrections of every kind, some of them on the same plane.
+fn sidecar() -> Sidecar {
+    let mut sidecar = Sidecar::default();
+    for (i, target) in Target::all(6).enumerate().filter(|(i, _)| i % 3 != 1) {
+        sidecar.set(1 + i as u32 % 2, target, [31, -31, 5, -2][i % 4]);
+    }
+    sidecar
+}
+
+#[test]
+fn a_sidecar_gives_the_pinned_bytes_at_every_level_and_for_any_thread_count() {
+    let corrected = Representation { sidecar: sidecar(), ..representation(1.0 / 128.0) };
+    let plain = decode(&Decoder::new(&representation(1.0 / 128.0)).unwrap(), 1);
+    for (level, threads) in Level::available().into_iter().zip([1, 3, 8]) {
+        let bytes = decode(&Decoder::with_level(&corrected, level).unwrap(), threads);
+        let pair = 2 * 47 * 83 * 3;
+        for sample in 0..5 {
+            let same = bytes[sample * pair..][..pair] == plain[sample * pair..][..pair];
+            assert_eq!(same, !(1..3).contains(&sample), "sample {sample}, {level}");
+        }
+        let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, "ac0770da2e79dd293debe1fd6e3388eedb4c1fca2d2624c1ab0ed0cecc5a9606", "{level}");
+    }
+}
+
+#[test]
+fn corrections_do_what_they_say() {
+    let good = representation(1.0 / 128.0);
+    let native = |representation: &Representation, sample| {
+        Decoder::new(representation).unwrap().decode_native(sample).unwrap().map(frames::Planes::into_data)
+    };
+    let before = native(&good, 2);
+    let frame = |frame, channel, cosine| Target::Frame { frame, channel, cosine };
+
+    let mut moved = good.clone();
+    moved.sidecar.set(2, frame(1, 2, 0), -3);
+    // Two half waves over the rows, one over the columns.
+    moved.sidecar.set(2, frame(0, 1, 8), 10);
+    let after = native(&moved, 2);
+    let pi = std::f64::consts::PI;
+    for (i, (after, before)) in after.iter().zip(&before).enumerate() {
+        for (at, (after, before)) in after.iter().zip(before).enumerate() {
+            let (channel, y, x) = (at / (36 * 60), at / 60 % 36, at % 60);
+            let (y, x) = ((y as f64 + 0.5) / 36.0, (x as f64 + 0.5) / 60.0);
+            let expected = match (i, channel) {
+                (1, 2) => -1.5,
+                (0, 1) => 5.0 * (2.0 * pi * y).cos() * (pi * x).cos(),
+                _ => 0.0,
+            };
+            assert!((f64::from(after - before) - expected).abs() < 0.01, "frame {i}, channel {channel}: {expected}");
+        }
+    }
+
+    // Beyond the 8 bits of a stored latent too.
+    let (mut moved, mut shifted) = (good.clone(), good);
+    let dimension = 2 * 6 + 4;
+    (moved.latents.values[dimension], shifted.latents.values[dimension]) = (250, 248);
+    shifted.latents.minimum[4] += 31.0 * shifted.latents.step[4];
+    moved.sidecar.set(2, Target::Latent { dimension: 4 }, 29);
+    assert!(native(&moved, 2) == native(&shifted, 2));
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use repr::{Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Stage, Stem};
+use repr::{Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem};
 use tempfile::{TempDir, tempdir};
 
 const FRAME: usize = 29 * 37 * 3;
@@ -32,7 +32,7 @@ fn representation(name: &str, frames: usize) -> Representation {
     let clip = Clip { name: name.into(), frames, height: 29, width: 37 };
     let values = (0..4 * clip.samples()).map(|j| integer(99, j) as u8).collect();
     let latents = QuantizedLatents { minimum: vec![-1.0; 4], step: vec![1.0 / 128.0; 4], values };
-    Representation { architecture, clip, parameters, latents }
+    Representation { architecture, clip, parameters, latents, sidecar: Sidecar::default() }
 }
 
 fn archive(name: &str, frames: usize) -> Vec<u8> {

@@ -19,7 +19,7 @@ pub enum QuantizeError {
 
 /// Step of the symmetric grid of `bits` for values up to `max` in magnitude: `max / (2^(bits-1) - 1)`; 1 where all values are
 /// zero. Quantization-aware training rounds on the same grid.
-fn symmetric_step(max: f32, bits: u8) -> f32 {
+pub fn symmetric_step(max: f32, bits: u8) -> f32 {
     let levels = f32::from((1i16 << (bits - 1)) - 1);
     let step = max / levels;
     if step.is_normal() { step } else { 1.0 }
@@ -27,11 +27,17 @@ fn symmetric_step(max: f32, bits: u8) -> f32 {
 
 /// Rounds a tensor to the symmetric grid of `bits` (2 to 8) with one step, ties to even.
 pub fn quantize_tensor(name: &str, tensor: &Tensor, bits: u8) -> Result<QuantizedTensor, QuantizeError> {
-    let max = tensor.values.iter().fold(0f32, |m, v| if v.is_nan() { f32::INFINITY } else { m.max(v.abs()) });
-    if max > 1e6 {
+    let max = tensor.values.iter().fold(0f32, |m, v| m.max(v.abs()));
+    quantize_to_step(name, tensor, bits, symmetric_step(max, bits))
+}
+
+/// Rounds a tensor to the symmetric grid of `bits` (2 to 8) with the given step, ties to even; values beyond the grid become
+/// its ends.
+pub fn quantize_to_step(name: &str, tensor: &Tensor, bits: u8, step: f32) -> Result<QuantizedTensor, QuantizeError> {
+    let good = |v: &f32| v.abs() <= 1e6;
+    if !(step > 0.0 && good(&step) && tensor.values.iter().all(good)) {
         return Err(QuantizeError::NotFinite(name.into()));
     }
-    let step = symmetric_step(max, bits);
     let levels = f32::from((1i16 << (bits - 1)) - 1);
     let values = tensor.values.iter().map(|v| (v / step).round_ties_even().clamp(-levels, levels) as i16).collect();
     Ok(QuantizedTensor { name: name.into(), shape: tensor.shape.clone(), bits, steps: vec![step], values })

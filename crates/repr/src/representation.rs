@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Architecture, ArchitectureError, FRAMES_PER_SAMPLE, limits};
+use crate::{Architecture, ArchitectureError, Correction, FRAMES_PER_SAMPLE, Sidecar, Target, limits};
 
 /// Largest magnitude of a scale, step or minimum; beyond it (or not finite) a representation is refused.
 const MAX_MAGNITUDE: f32 = 1e6;
@@ -72,10 +72,21 @@ impl QuantizedLatents {
 
     /// The latent of sample `index`, or nothing past the last one.
     pub fn row(&self, index: usize) -> Option<Vec<f32>> {
+        self.corrected_row(index, &[])
+    }
+
+    /// As [`row`](Self::row), with the sample's integers moved by the latent part of `corrections`.
+    pub fn corrected_row(&self, index: usize, corrections: &[Correction]) -> Option<Vec<f32>> {
         let dim = self.dim();
         let row = self.values.get(index.checked_mul(dim)?..)?.get(..dim)?;
-        let value = |((&q, &step), &minimum): ((&u8, &f32), &f32)| f32::from(q) * step + minimum;
-        Some(row.iter().zip(&self.step).zip(&self.minimum).map(value).collect())
+        let mut integers: Vec<i16> = row.iter().map(|&q| q.into()).collect();
+        for correction in corrections {
+            if let Target::Latent { dimension } = correction.target {
+                *integers.get_mut(usize::from(dimension))? += i16::from(correction.amount);
+            }
+        }
+        let value = |((&q, &step), &minimum): ((&i16, &f32), &f32)| f32::from(q) * step + minimum;
+        Some(integers.iter().zip(&self.step).zip(&self.minimum).map(value).collect())
     }
 }
 
@@ -90,6 +101,8 @@ pub struct Representation {
     pub parameters: Vec<QuantizedTensor>,
     /// One row per sample of `clip`.
     pub latents: QuantizedLatents,
+    /// What single samples have been moved by.
+    pub sidecar: Sidecar,
 }
 
 /// Why a representation is refused.
@@ -188,6 +201,10 @@ impl Representation {
             return invalid(format!("{values} latent values for {samples} samples of {dim}"));
         }
         check_magnitude("a latent step", &latents.step)?;
-        check_magnitude("a latent minimum", &latents.minimum)
+        check_magnitude("a latent minimum", &latents.minimum)?;
+        match self.sidecar.misfit(self.clip.samples(), dim) {
+            None => Ok(()),
+            Some(correction) => invalid(format!("the sidecar holds an impossible correction: {correction:?}")),
+        }
     }
 }

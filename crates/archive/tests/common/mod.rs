@@ -36,5 +36,6 @@ pub fn small() -> Representation {
         clip: Clip { name: "clip".into(), frames: 13, height: 8, width: 10 },
         parameters,
         latents,
+        sidecar: repr::Sidecar::default(),
     }
 }
