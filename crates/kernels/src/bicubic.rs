@@ -14,14 +14,16 @@ const A: f32 = -0.75;
 
 /// Four source positions and their weights.
 #[derive(Clone, Copy)]
-struct Tap {
+pub(crate) struct Tap {
+    /// The first position; may lie outside of the source.
+    pub first: isize,
     /// Clamped into the source.
-    index: [usize; 4],
-    weight: [f32; 4],
+    pub index: [usize; 4],
+    pub weight: [f32; 4],
 }
 
 /// Taps of every output position of one axis: half-pixel centres, edges clamped, `f32(from) / f32(to)` source steps.
-fn taps(from: usize, to: usize) -> Vec<Tap> {
+pub(crate) fn taps(from: usize, to: usize) -> Vec<Tap> {
     let near = |x: f32| ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
     let far = |x: f32| ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A;
     let scale = from as f32 / to as f32;
@@ -29,8 +31,9 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
         let source = scale * (i as f32 + 0.5) - 0.5;
         let floor = source.floor();
         let t = source - floor;
-        let index = std::array::from_fn(|k| (floor as isize - 1 + k as isize).clamp(0, from as isize - 1) as usize);
-        Tap { index, weight: [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)] }
+        let first = floor as isize - 1;
+        let index = std::array::from_fn(|k| (first + k as isize).clamp(0, from as isize - 1) as usize);
+        Tap { first, index, weight: [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)] }
     };
     (0..to).map(tap).collect()
 }
@@ -119,7 +122,7 @@ impl Bicubic {
     /// If a size does not fit or `input` does not hold the rows.
     pub fn rgb(&self, input: &Rows, y: usize, first: usize, out: &mut [u8]) {
         assert!(input.width() == self.columns.to && out.len() == 3 * self.columns.to);
-        let Tap { index, weight } = self.rows[y];
+        let Tap { index, weight, .. } = self.rows[y];
         let rows = index.map(|y| input.row(y as isize));
         self.level.run(RgbRow { rows, weight, first, stride: input.stride(), out });
     }

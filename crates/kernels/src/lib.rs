@@ -17,6 +17,7 @@
 
 mod bicubic;
 mod conv;
+pub mod frozen;
 mod level;
 mod linear;
 mod math;

@@ -9,7 +9,7 @@ pub const SIN_LIMIT: f32 = 4_194_304.0;
 
 /// Adding 1.5 * 2^23 rounds a value below 2^22 in magnitude to an integer, half to even, and leaves that integer in the
 /// low bits of the sum.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// Pi as the sum of two f32. With the first, `x - n * pi` is exact up to [`SIN_LIMIT`] when fused.
 const PI: [f32; 2] = [std::f32::consts::PI, -8.742_278e-8];
@@ -86,8 +86,14 @@ pub(crate) fn sigmoid255_vector<S: Simd>(s: S, x: S::V) -> S::V {
 /// `limit / (1 + exp(-x))`.
 #[inline(always)]
 pub(crate) fn logistic_vector<S: Simd>(s: S, limit: f32, x: S::V) -> S::V {
+    let exp = exp_vector(s, s.sub(s.splat(0.0), x));
+    s.div(s.splat(limit), s.add(s.splat(1.0), exp))
+}
+
+/// The exponential; beyond a magnitude of [`EXP_LIMIT`] that of the limit.
+#[inline(always)]
+pub(crate) fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
     // The operands of min and max are placed so that NaN passes.
-    let x = s.sub(s.splat(0.0), x);
     let x = s.max(s.splat(-EXP_LIMIT), s.min(s.splat(EXP_LIMIT), x));
     let shifted = s.fma(x, s.splat(std::f32::consts::LOG2_E), s.splat(ROUND));
     let n = s.sub(shifted, s.splat(ROUND));
@@ -97,8 +103,32 @@ pub(crate) fn logistic_vector<S: Simd>(s: S, limit: f32, x: S::V) -> S::V {
     for &coefficient in &EXP[1..] {
         p = s.fma(p, r, s.splat(coefficient));
     }
-    let exp = s.mul(p, s.exponent(shifted));
-    s.div(s.splat(limit), s.add(s.splat(1.0), exp))
+    s.mul(p, s.exponent(shifted))
+}
+
+/// The hyperbolic tangent; absolute error below 3e-7.
+#[inline(always)]
+pub(crate) fn tanh_vector<S: Simd>(s: S, x: S::V) -> S::V {
+    s.sub(logistic_vector(s, 2.0, s.add(x, x)), s.splat(1.0))
+}
+
+/// Constants of formula 7.1.26 in Abramowitz and Stegun's Handbook of Mathematical Functions (C. Hastings): with
+/// `t = 1 / (1 + ERF_SCALE * x)`, erf(x) is `1 - (ERF[4] * t + ... + ERF[0] * t^5) * exp(-x^2)` up to 1.5e-7 for positive x.
+const ERF_SCALE: f32 = 0.327_591_1;
+const ERF: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
+
+/// The error function, absolute error below 5e-7, and `exp(-x^2)`, of which `2 / sqrt(pi)` times is its slope.
+#[inline(always)]
+pub(crate) fn erf_exp_vector<S: Simd>(s: S, x: S::V) -> [S::V; 2] {
+    let magnitude = s.max(x, s.sub(s.splat(0.0), x));
+    let t = s.div(s.splat(1.0), s.fma(magnitude, s.splat(ERF_SCALE), s.splat(1.0)));
+    let mut p = s.splat(ERF[0]);
+    for &coefficient in &ERF[1..] {
+        p = s.fma(p, t, s.splat(coefficient));
+    }
+    let exp = exp_vector(s, s.sub(s.splat(0.0), s.mul(x, x)));
+    let erf = s.sub(s.splat(1.0), s.mul(s.mul(p, t), exp));
+    [s.select(s.at_least(x, s.splat(0.0)), erf, s.sub(s.splat(0.0), erf)), exp]
 }
 
 /// Replaces every value by its sine.

@@ -156,6 +156,11 @@ impl RowMut<'_> {
         [(); N].map(|()| &mut channels.next().expect("N of them")[MARGIN..][..self.width])
     }
 
+    /// The same row, for one writer before another.
+    pub fn reborrow(&mut self) -> RowMut<'_> {
+        RowMut { data: self.data, stride: self.stride, width: self.width }
+    }
+
     /// Number of channels.
     pub fn channels(&self) -> usize {
         self.data.len() / self.stride

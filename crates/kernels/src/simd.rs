@@ -17,6 +17,8 @@ pub(crate) const RGB_SLACK: usize = 4;
 pub(crate) trait Simd: Copy {
     /// A vector.
     type V: Copy;
+    /// True or false for every lane.
+    type Mask: Copy;
     /// Values in a vector.
     const LANES: usize;
     /// Vectors that a convolution's tile is wide, so that 6 rows of them fit the registers.
@@ -50,6 +52,18 @@ pub(crate) trait Simd: Copy {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `|x| <= limit ? a : b`.
     fn select_within(self, x: Self::V, limit: f32, a: Self::V, b: Self::V) -> Self::V;
+    /// The square root.
+    fn sqrt(self, value: Self::V) -> Self::V;
+    /// Where `a >= b`; false where either is NaN.
+    fn at_least(self, a: Self::V, b: Self::V) -> Self::Mask;
+    /// Where both are true.
+    fn both(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// `mask ? a : b`.
+    fn select(self, mask: Self::Mask, a: Self::V, b: Self::V) -> Self::V;
+    /// A bit for every lane, the first one lowest.
+    fn bits(self, mask: Self::Mask) -> u16;
+    /// The inverse of [`bits`](Self::bits).
+    fn mask(self, bits: u16) -> Self::Mask;
     /// Flips the sign of `value` where the lowest bit of `parity`'s representation is set.
     fn flip_sign(self, value: Self::V, parity: Self::V) -> Self::V;
     /// The f32 whose exponent field is 127 plus the low 8 bits (as a signed number) of `n`'s representation.
@@ -95,6 +109,7 @@ pub(crate) struct Scalar;
 
 impl Simd for Scalar {
     type V = f32;
+    type Mask = bool;
     const LANES: usize = 1;
     const TILE: usize = 4;
 
@@ -153,6 +168,36 @@ impl Simd for Scalar {
     #[inline(always)]
     fn select_within(self, x: f32, limit: f32, a: f32, b: f32) -> f32 {
         if x.abs() <= limit { a } else { b }
+    }
+
+    #[inline(always)]
+    fn at_least(self, a: f32, b: f32) -> bool {
+        a >= b
+    }
+
+    #[inline(always)]
+    fn both(self, a: bool, b: bool) -> bool {
+        a && b
+    }
+
+    #[inline(always)]
+    fn select(self, mask: bool, a: f32, b: f32) -> f32 {
+        if mask { a } else { b }
+    }
+
+    #[inline(always)]
+    fn bits(self, mask: bool) -> u16 {
+        u16::from(mask)
+    }
+
+    #[inline(always)]
+    fn mask(self, bits: u16) -> bool {
+        bits & 1 == 1
+    }
+
+    #[inline(always)]
+    fn sqrt(self, value: f32) -> f32 {
+        value.sqrt()
     }
 
     #[inline(always)]
@@ -224,6 +269,7 @@ impl Avx2 {
 #[cfg(target_arch = "x86_64")]
 impl Simd for Avx2 {
     type V = __m256;
+    type Mask = __m256;
     const LANES: usize = 8;
     const TILE: usize = 2;
 
@@ -235,6 +281,7 @@ impl Simd for Avx2 {
         div(a, b) = _mm256_div_ps;
         min(a, b) = _mm256_min_ps;
         max(a, b) = _mm256_max_ps;
+        sqrt(value) = _mm256_sqrt_ps;
     }
 
     #[inline(always)]
@@ -262,6 +309,40 @@ impl Simd for Avx2 {
             let magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0), x);
             let within = _mm256_cmp_ps::<_CMP_LE_OQ>(magnitude, _mm256_set1_ps(limit));
             _mm256_blendv_ps(b, a, within)
+        }
+    }
+
+    #[inline(always)]
+    fn at_least(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX2.
+        unsafe { _mm256_cmp_ps::<_CMP_GE_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn both(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX2.
+        unsafe { _mm256_and_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn select(self, mask: __m256, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves AVX2.
+        unsafe { _mm256_blendv_ps(b, a, mask) }
+    }
+
+    #[inline(always)]
+    fn bits(self, mask: __m256) -> u16 {
+        // SAFETY: the token proves AVX2.
+        unsafe { _mm256_movemask_ps(mask) as u16 }
+    }
+
+    #[inline(always)]
+    fn mask(self, bits: u16) -> __m256 {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let set = _mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), lanes);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lanes))
         }
     }
 
@@ -357,6 +438,7 @@ impl Avx512 {
 #[cfg(target_arch = "x86_64")]
 impl Simd for Avx512 {
     type V = __m512;
+    type Mask = __mmask16;
     const LANES: usize = 16;
     const TILE: usize = 4;
 
@@ -368,6 +450,7 @@ impl Simd for Avx512 {
         div(a, b) = _mm512_div_ps;
         min(a, b) = _mm512_min_ps;
         max(a, b) = _mm512_max_ps;
+        sqrt(value) = _mm512_sqrt_ps;
     }
 
     #[inline(always)]
@@ -395,6 +478,33 @@ impl Simd for Avx512 {
             let within = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(_mm512_abs_ps(x), _mm512_set1_ps(limit));
             _mm512_mask_blend_ps(within, b, a)
         }
+    }
+
+    #[inline(always)]
+    fn at_least(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn both(self, a: __mmask16, b: __mmask16) -> __mmask16 {
+        a & b
+    }
+
+    #[inline(always)]
+    fn select(self, mask: __mmask16, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_mask_blend_ps(mask, b, a) }
+    }
+
+    #[inline(always)]
+    fn bits(self, mask: __mmask16) -> u16 {
+        mask
+    }
+
+    #[inline(always)]
+    fn mask(self, bits: u16) -> __mmask16 {
+        bits
     }
 
     #[inline(always)]

@@ -10,24 +10,24 @@ use crate::rows::Rows;
 use crate::simd::Simd;
 
 /// Rows of one sample.
-pub(super) struct Job {
+pub(crate) struct Job {
     pub sample: usize,
     pub rows: Range<usize>,
 }
 
 /// The bands of `n` images of `height` rows, at most `band` rows each: sample by sample, from top to bottom.
-pub(super) fn jobs(n: usize, height: usize, band: usize) -> Vec<Job> {
+pub(crate) fn jobs(n: usize, height: usize, band: usize) -> Vec<Job> {
     let bands = (0..height).step_by(band).map(move |y| y..(y + band).min(height));
     (0..n).flat_map(|sample| bands.clone().map(move |rows| Job { sample, rows })).collect()
 }
 
 /// One of the images of `len` values that a batch consists of.
-pub(super) fn image(batch: &[f32], sample: usize, len: usize) -> &[f32] {
+pub(crate) fn image(batch: &[f32], sample: usize, len: usize) -> &[f32] {
     &batch[sample * len..][..len]
 }
 
 /// Copies rows of an image `[channels, height, width]` into the window until rows up to `end` are there.
-pub(super) fn fill(rows: &mut Rows, image: &[f32], end: usize) {
+pub(crate) fn fill(rows: &mut Rows, image: &[f32], end: usize) {
     let (height, width) = (rows.height(), rows.width());
     while rows.filled() < end.min(height) {
         let y = rows.filled();
@@ -39,28 +39,29 @@ pub(super) fn fill(rows: &mut Rows, image: &[f32], end: usize) {
 }
 
 /// A tensor that bands write.
-pub(super) struct Target {
+pub(crate) struct Target<T = f32> {
     shape: [usize; 4],
-    data: Vec<f32>,
+    data: Vec<T>,
     /// Values written since the last call of `bands`.
     written: AtomicUsize,
 }
 
-impl Target {
+impl<T: Copy> Target<T> {
     /// Nothing is written yet.
-    pub(super) fn new(shape: [usize; 4]) -> Self {
+    pub(crate) fn new(shape: [usize; 4]) -> Self {
         Self { shape, data: Vec::with_capacity(shape.iter().product()), written: AtomicUsize::new(0) }
     }
 
     /// Cuts the tensor as [`jobs`] does.
-    pub(super) fn bands(&mut self, band: usize) -> Vec<Band<'_>> {
+    pub(crate) fn bands(&mut self, band: usize) -> Vec<Band<'_, T>> {
         let [n, channels, height, width] = self.shape;
         let per_sample = height.div_ceil(band);
         *self.written.get_mut() = 0;
-        let empty = || Band { width, planes: Vec::with_capacity(channels), count: 0, written: &self.written };
-        let mut bands: Vec<Band> = (0..n * per_sample).map(|_| empty()).collect();
+        let streamed = size_of::<T>() * n * channels * height * width >= STREAMED;
+        let empty = || Band { width, planes: Vec::with_capacity(channels), count: 0, written: &self.written, streamed };
+        let mut bands: Vec<Band<T>> = (0..n * per_sample).map(|_| empty()).collect();
         let all = &mut self.data.spare_capacity_mut()[..n * channels * height * width];
-        for (plane, values) in all.chunks_exact_mut(height * width).enumerate() {
+        for (plane, values) in all.chunks_exact_mut((height * width).max(1)).enumerate() {
             let first = plane / channels * per_sample;
             for (band, values) in bands[first..].iter_mut().zip(values.chunks_mut(band * width)) {
                 band.planes.push(values);
@@ -73,7 +74,7 @@ impl Target {
     ///
     /// # Panics
     /// If the bands were not written to their ends.
-    pub(super) fn finish(mut self) -> Vec<f32> {
+    pub(crate) fn finish(mut self) -> Vec<T> {
         let len = self.shape.iter().product();
         assert_eq!(*self.written.get_mut(), len, "a band is incomplete");
         // SAFETY: bands write each place at most once and count what they write, so all `len` places are initialized;
@@ -83,34 +84,75 @@ impl Target {
     }
 }
 
-/// Rows of all channels of one sample, written from top to bottom.
-pub(super) struct Band<'a> {
-    width: usize,
-    /// What is left of each channel.
-    planes: Vec<&'a mut [MaybeUninit<f32>]>,
-    count: usize,
-    written: &'a AtomicUsize,
+/// Bytes of a tensor that is larger than what caches keep until it is read: writing it around them saves reading what is
+/// overwritten.
+const STREAMED: usize = 8 << 20;
+
+/// Copies `values` around the caches.
+#[cfg(target_arch = "x86_64")]
+fn stream<T: Copy>(to: &mut [MaybeUninit<T>], values: &[T]) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+    let step = size_of::<__m128i>() / size_of::<T>();
+    let head = to.as_ptr().align_offset(size_of::<__m128i>()).min(values.len());
+    let body = (values.len() - head) / step * step;
+    to[..head].write_copy_of_slice(&values[..head]);
+    for at in (head..head + body).step_by(step) {
+        // SAFETY: 16 bytes from `at` on are in both slices, aligned in `to`; every x86-64 processor has SSE2.
+        unsafe { _mm_stream_si128(to.as_mut_ptr().add(at).cast(), _mm_loadu_si128(values.as_ptr().add(at).cast())) };
+    }
+    to[head + body..].write_copy_of_slice(&values[head + body..]);
 }
 
-impl Band<'_> {
+/// Copies `values`.
+#[cfg(not(target_arch = "x86_64"))]
+fn stream<T: Copy>(to: &mut [MaybeUninit<T>], values: &[T]) {
+    to.write_copy_of_slice(values);
+}
+
+/// Rows of all channels of one sample, written from top to bottom.
+pub(crate) struct Band<'a, T = f32> {
+    width: usize,
+    /// What is left of each channel.
+    planes: Vec<&'a mut [MaybeUninit<T>]>,
+    count: usize,
+    written: &'a AtomicUsize,
+    /// Whether values go around the caches.
+    streamed: bool,
+}
+
+impl<T: Copy> Band<'_, T> {
     /// Writes the next row of channel `c`: the first values of `row`, which may be longer.
-    pub(super) fn push(&mut self, c: usize, row: &[f32]) {
-        let (next, rest) = take(&mut self.planes[c]).split_at_mut(self.width);
-        next.write_copy_of_slice(&row[..self.width]);
+    pub(crate) fn push(&mut self, c: usize, row: &[T]) {
+        self.extend(c, &row[..self.width]);
+    }
+
+    /// Writes the next values of channel `c`.
+    pub(crate) fn extend(&mut self, c: usize, values: &[T]) {
+        let (next, rest) = take(&mut self.planes[c]).split_at_mut(values.len());
+        if self.streamed {
+            stream(next, values);
+        } else {
+            next.write_copy_of_slice(values);
+        }
         self.planes[c] = rest;
-        self.count += self.width;
+        self.count += values.len();
     }
 }
 
-impl Drop for Band<'_> {
+impl<T> Drop for Band<'_, T> {
     fn drop(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        if self.streamed {
+            // SAFETY: every x86-64 processor has SSE. The fence orders what went around the caches before what follows.
+            unsafe { std::arch::x86_64::_mm_sfence() };
+        }
         // Rayon's end of the parallel run orders this before `finish`.
         self.written.fetch_add(self.count, Ordering::Relaxed);
     }
 }
 
 /// `sum += term`.
-pub(super) fn add_to(level: Level, sum: &mut [f32], term: &[f32]) {
+pub(crate) fn add_to(level: Level, sum: &mut [f32], term: &[f32]) {
     struct Add<'a>(&'a mut [f32], &'a [f32]);
     impl Kernel for Add<'_> {
         #[inline(always)]

@@ -1,4 +1,5 @@
-//! The decoder's fused layers on whole batches, forward and backward: [`Stage`], [`Refine`], [`Heads`].
+//! Fused operations on whole batches, forward and backward: the decoder's layers ([`Stage`], [`Refine`], [`Heads`]), its
+//! frames' way into the evaluators ([`RoundTrip`], [`Yuv6`]), the loss behind one ([`Segmentation`]).
 //!
 //! Tensors are `[n, channels, height, width]` without gaps, weights `[outputs, inputs, kernel, kernel]`. The forward pass runs
 //! the same row kernels as the inference and gives their bits; besides its result it returns the slope of its activation,
@@ -10,17 +11,23 @@
 //! and bands depend on the shape alone: results do not depend on the number of threads. At another [`Level`] the
 //! gradients of the weights differ by rounding.
 
-mod bands;
+pub(crate) mod bands;
 mod conv;
 mod heads;
 mod refine;
+mod roundtrip;
+mod segmentation;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod yuv6;
 
 pub use heads::{Heads, HeadsGradients};
 pub use refine::{Refine, RefineGradients};
+pub use roundtrip::{Kept, RoundTrip};
+pub use segmentation::{Hard, PixelLoss, Segmentation, SegmentationValue};
 pub use stage::{Stage, StageGradients};
+pub use yuv6::Yuv6;
 
 #[cfg(doc)]
 use crate::Level;

@@ -9,7 +9,7 @@ use crate::simd::Simd;
 use crate::{Conv, Level, Rows, Upsample, copy_row, residual_sin_row, row_stride};
 
 /// A small generator of repeatable values (xorshift).
-struct Noise(u64);
+pub(super) struct Noise(pub u64);
 
 impl Noise {
     fn bits(&mut self) -> u64 {
@@ -19,21 +19,21 @@ impl Noise {
         self.0
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         (self.bits() >> 33) as usize % end
     }
 
     /// In `[-scale, scale)`.
-    fn values(&mut self, len: usize, scale: f32) -> Vec<f32> {
+    pub(super) fn values(&mut self, len: usize, scale: f32) -> Vec<f32> {
         (0..len).map(|_| scale * ((self.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0)).collect()
     }
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub(super) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
@@ -201,7 +201,7 @@ fn random_stage(noise: &mut Noise, case: usize, largest: usize) -> (Stage, usize
 }
 
 /// Checks the largest difference, relative to the largest value, or to 0.1 where everything cancels.
-fn assert_close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
+pub(super) fn assert_close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(0.1, |m: f64, v| m.max(v.abs()));
     let error = found.iter().zip(expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
@@ -459,7 +459,7 @@ fn forward_passes_have_the_bits_of_the_inference() {
 }
 
 /// Runs `compute` in pools of several sizes and checks that the results are the same.
-fn on_any_thread_count<T: PartialEq + Send>(compute: impl Fn() -> T + Sync) {
+pub(super) fn on_any_thread_count<T: PartialEq + Send>(compute: impl Fn() -> T + Sync) {
     let run = |threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(&compute);
     let alone = run(1);
     for threads in [2, 3, 8] {
