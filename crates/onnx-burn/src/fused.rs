@@ -1,0 +1,238 @@
+//! Nodes on the CPU: convolutions with all that belongs to them, and what else takes time, as one autodiff node each, forward
+//! and backward through [`kernels::frozen`].
+
+use std::sync::Arc;
+
+use burn_autodiff::Autodiff;
+use burn_core::tensor::ops::FloatTensor;
+use burn_core::tensor::{TensorMetadata, TensorPrimitive};
+use burn_flex::{Flex, FlexDevice, FlexTensor};
+use flex_ops::{Values, flex, register};
+use kernels::frozen::{self, FrozenConv, mean_channels, scale_channels, scale_channels_backward};
+use rayon::prelude::*;
+
+use crate::composed::{self, only};
+use crate::graph::{Binary, Conv, MAX_SOURCES, Node, Op, Reduction};
+use crate::layer::Layer;
+use crate::pointwise::Program;
+
+type B = Autodiff<Flex>;
+type Primitive = FloatTensor<B>;
+
+/// Elements that a thread takes at once.
+const CHUNK: usize = 1 << 14;
+
+/// [`crate::Operations::layer`].
+pub fn layer(node: &Node, device: &FlexDevice) -> Layer<B> {
+    match (&node.op, node.shape.as_slice()) {
+        (Op::Conv(conv), &[n, _, rows, columns]) => convolution(conv, [n, rows, columns]),
+        (Op::Pointwise(program), &[a, b, c, d]) => pointwise(program, [a, b, c, d]),
+        (Op::Binary(Binary::Mul), &[_, _, _, _]) => product(composed::layer::<B>(node, device)),
+        (Op::Reduce { reduction: Reduction::Mean, axes }, &[_, _, _, _]) if axes == &[2, 3] => {
+            Box::new(|inputs| mean(only(inputs)))
+        }
+        _ => composed::layer::<B>(node, device),
+    }
+}
+
+/// The tensor of an autodiff node.
+fn tracked<const N: usize>(
+    parents: [Primitive; N],
+    output: Vec<f32>,
+    shape: [usize; 4],
+    pullback: impl Fn(&[f32]) -> Vec<FlexTensor> + Send + Sync + 'static,
+) -> Primitive {
+    register(parents.map(TensorPrimitive::Float), output, shape, pullback).into_primitive().tensor()
+}
+
+fn values(x: &Primitive) -> Values {
+    Values::of(x.primitive.clone())
+}
+
+fn program(program: &Program) -> frozen::Pointwise {
+    frozen::Pointwise::new(program.steps().to_vec())
+}
+
+fn convolution(conv: &Conv, [n, rows, columns]: [usize; 3]) -> Layer<B> {
+    let shape = [n, conv.shape.outputs, rows, columns];
+    let activation = conv.activation.as_ref().map(program);
+    let ready = Arc::new(FrozenConv::new(conv.shape.clone(), &conv.weight, &conv.bias, activation));
+    Box::new(move |inputs| {
+        let factor = ready.shape().sources[0].upsample;
+        let [_, _, height, width] = inputs[0].shape().dims();
+        let (height, width) = (height * factor, width * factor);
+        let sources: Vec<Values> = inputs.iter().map(values).collect();
+        let slices: Vec<&[f32]> = sources.iter().map(Values::as_slice).collect();
+        let keep = inputs.iter().any(Primitive::is_tracked);
+        let (output, slope) = ready.forward(n, height, width, &slices, keep);
+        let ready = ready.clone();
+        let pullback = move |gradient: &[f32]| {
+            let gradients = ready.backward(n, height, width, gradient, &slope);
+            let pairs = gradients.into_iter().zip(&ready.shape().sources);
+            let shaped = pairs.map(|(gradient, source)| {
+                flex(gradient, [n, source.channels, height / source.upsample, width / source.upsample])
+            });
+            shaped.collect()
+        };
+        // As many parents as there are sources, at most MAX_SOURCES.
+        let inputs = match <[Primitive; 1]>::try_from(inputs) {
+            Ok(parents) => return tracked(parents, output, shape, pullback),
+            Err(inputs) => inputs,
+        };
+        let inputs = match <[Primitive; 2]>::try_from(inputs) {
+            Ok(parents) => return tracked(parents, output, shape, pullback),
+            Err(inputs) => inputs,
+        };
+        match <[Primitive; MAX_SOURCES]>::try_from(inputs) {
+            Ok(parents) => tracked(parents, output, shape, pullback),
+            Err(inputs) => unreachable!("a convolution of {} sources", inputs.len()),
+        }
+    })
+}
+
+fn pointwise(steps: &Program, shape: [usize; 4]) -> Layer<B> {
+    let program = program(steps);
+    Box::new(move |inputs| {
+        let x = only(inputs);
+        let input = values(&x);
+        let mut output = vec![0.0; input.as_slice().len()];
+        let chunks = input.as_slice().par_chunks(CHUNK).zip(output.par_chunks_mut(CHUNK));
+        if !x.is_tracked() {
+            chunks.for_each(|(x, y)| program.apply(x, y));
+            return tracked([x], output, shape, |_| Vec::new());
+        }
+        let mut slope = vec![0.0; input.as_slice().len()];
+        let chunks = chunks.zip(slope.par_chunks_mut(CHUNK));
+        chunks.for_each(|((x, y), slope)| program.apply_with_slope(x, y, slope));
+        tracked([x], output, shape, move |gradient| {
+            let product: Vec<f32> = gradient.par_iter().zip(&slope).map(|(gradient, slope)| gradient * slope).collect();
+            vec![flex(product, shape)]
+        })
+    })
+}
+
+/// Products, those of an image with one number for each of its channels (squeeze and excitation) apart from all others.
+fn product(general: Layer<B>) -> Layer<B> {
+    let is_gate = |x: &Primitive, gate: &Primitive| {
+        let [n, channels, rows, columns] = x.shape().dims();
+        gate.shape().dims() == [n, channels, 1, 1] && rows * columns > 1
+    };
+    Box::new(move |inputs| match <[Primitive; 2]>::try_from(inputs) {
+        Ok([x, gate]) if is_gate(&x, &gate) => gated(x, gate),
+        Ok([gate, x]) if is_gate(&x, &gate) => gated(x, gate),
+        Ok(inputs) => general(inputs.into()),
+        Err(inputs) => general(inputs),
+    })
+}
+
+fn gated(x: Primitive, gate: Primitive) -> Primitive {
+    let shape @ [n, channels, rows, columns] = x.shape().dims();
+    let (input, scale) = (values(&x), values(&gate));
+    let output = scale_channels(input.as_slice(), scale.as_slice(), rows * columns);
+    tracked([x, gate], output, shape, move |gradient| {
+        let (input, scale) = (input.as_slice(), scale.as_slice());
+        let (image, sums) = scale_channels_backward(input, scale, gradient, rows * columns);
+        vec![flex(image, shape), flex(sums, [n, channels, 1, 1])]
+    })
+}
+
+/// Of rows and columns.
+fn mean(x: Primitive) -> Primitive {
+    let shape @ [n, channels, rows, columns] = x.shape().dims();
+    let pixels = rows * columns;
+    let output = mean_channels(values(&x).as_slice(), pixels);
+    tracked([x], output, [n, channels, 1, 1], move |gradient| {
+        let mut image = vec![0.0; gradient.len() * pixels];
+        let channels = image.par_chunks_exact_mut(pixels).zip(gradient);
+        channels.for_each(|(image, gradient)| image.fill(gradient / pixels as f32));
+        vec![flex(image, shape)]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_core::tensor::{Tensor, TensorData};
+
+    use super::*;
+    use crate::graph::{Graph, Shape, Source};
+    use crate::pointwise::Step;
+
+    fn noise(seed: usize, count: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    fn silu() -> Program {
+        Program::new(|p, x| {
+            let gate = p.push(Step::Sigmoid(x));
+            p.push(Step::Mul(x, gate))
+        })
+    }
+
+    /// Output and gradients of both forms of a node agree, and so do outputs without gradients.
+    fn agree(op: Op, inputs: &[[usize; 4]]) {
+        let mut graph = Graph::default();
+        let ids = inputs.iter().map(|shape| graph.add(Op::Input { shape: shape.to_vec() }, Vec::new(), "").unwrap());
+        let ids = ids.collect();
+        let id = graph.add(op, ids, "node").unwrap();
+        let node = graph.node(id);
+        let run = |layer: Layer<B>, require: bool| {
+            let leaves = inputs.iter().enumerate().map(|(seed, &shape)| {
+                let data = TensorData::new(noise(seed, shape.iter().product()), shape);
+                let leaf = Tensor::<B, 4>::from_data(data, &Default::default());
+                if require { leaf.require_grad() } else { leaf }
+            });
+            let leaves: Vec<_> = leaves.collect();
+            let output = layer(leaves.iter().map(|leaf| leaf.clone().into_primitive().tensor()).collect());
+            let output = Tensor::<B, 4>::from_primitive(TensorPrimitive::Float(output));
+            assert_eq!(output.dims().as_slice(), node.shape);
+            let mut found = vec![output.clone().into_data()];
+            if require {
+                let shape = output.dims();
+                let weight = TensorData::new(noise(99, shape.iter().product()), shape);
+                let gradients = (output * Tensor::from_data(weight, &Default::default())).sum().backward();
+                found.extend(leaves.iter().map(|leaf| leaf.grad(&gradients).unwrap().into_data()));
+            }
+            found
+        };
+        for require in [true, false] {
+            let pairs = run(layer(node, &Default::default()), require);
+            let pairs = pairs.into_iter().zip(run(composed::layer::<B>(node, &Default::default()), require));
+            for (index, (a, b)) in pairs.enumerate() {
+                assert_eq!(a.shape, b.shape);
+                let scale = b.iter::<f32>().fold(1e-3, |largest, v| v.abs().max(largest));
+                let worst = a.iter::<f32>().zip(b.iter::<f32>()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst <= 1e-4 * scale, "{:?}, {index}: off by {worst} of {scale}", node.op.kind());
+            }
+        }
+    }
+
+    fn conv(sources: &[(usize, usize)], outputs: usize, groups: usize, activation: Option<Program>) -> Conv {
+        let sources: Vec<Source> = sources.iter().map(|&(channels, upsample)| Source { channels, upsample }).collect();
+        let inputs: usize = sources.iter().map(|source| source.channels).sum();
+        let (kernel, stride, padding, dilation) = ([3, 3], [1, 1], [1; 4], [1, 1]);
+        let weight = noise(7, outputs * inputs / groups * 9);
+        let shape = Shape { sources, outputs, kernel, stride, padding, dilation, groups };
+        Conv { shape, weight, bias: noise(8, outputs), activation }
+    }
+
+    #[test]
+    fn convolutions_agree_with_burns() {
+        let mut odd = conv(&[(6, 1)], 4, 2, Some(silu()));
+        (odd.shape.stride, odd.shape.padding, odd.shape.dilation) = ([2, 1], [2, 1, 0, 3], [1, 2]);
+        agree(Op::Conv(Box::new(odd)), &[[2, 6, 9, 11]]);
+        agree(Op::Conv(Box::new(conv(&[(5, 1)], 5, 5, None))), &[[2, 5, 9, 11]]);
+        agree(Op::Conv(Box::new(conv(&[(3, 2), (4, 1)], 6, 1, Some(silu())))), &[[2, 3, 4, 5], [2, 4, 8, 10]]);
+        agree(Op::Conv(Box::new(conv(&[(3, 2), (2, 4), (1, 1)], 6, 1, None))), &[[1, 3, 4, 6], [1, 2, 2, 3], [1, 1, 8, 12]]);
+        agree(Op::Conv(Box::new(Conv::channelwise(noise(1, 5), noise(2, 5)))), &[[2, 5, 9, 11]]);
+    }
+
+    #[test]
+    fn programs_products_and_means_agree_with_burns() {
+        agree(Op::Pointwise(silu()), &[[2, 3, 80, 90]]);
+        agree(Op::Binary(Binary::Mul), &[[2, 3, 8, 9], [2, 3, 1, 1]]);
+        agree(Op::Binary(Binary::Mul), &[[2, 3, 1, 1], [2, 3, 8, 9]]);
+        agree(Op::Binary(Binary::Mul), &[[2, 3, 8, 9], [2, 3, 8, 9]]);
+        agree(Op::Binary(Binary::Mul), &[[2, 3, 8, 9], [1, 3, 1, 1]]);
+        agree(Op::Reduce { reduction: Reduction::Mean, axes: vec![2, 3] }, &[[2, 3, 8, 9]]);
+    }
+}

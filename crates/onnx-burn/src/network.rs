@@ -1,0 +1,157 @@
+//! A model, ready to run.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn_core::tensor::{Tensor, TensorPrimitive};
+
+use crate::build::build;
+use crate::error::{OnnxError, Problem};
+use crate::graph::{Graph, Id};
+use crate::layer::{Layer, Operations};
+use crate::model::{Model, Signature};
+use crate::optimize::optimize;
+
+/// Batch sizes that a network keeps itself ready for.
+const MAX_PLANS: usize = 3;
+
+/// A model whose one input is four-dimensional, on a device. Its weights are constants: gradients flow to its input alone.
+pub struct Network<B: Operations> {
+    path: PathBuf,
+    model: Model,
+    device: B::Device,
+    /// Ready graphs, the latest used last.
+    plans: Mutex<Vec<Arc<Plan<B>>>>,
+}
+
+impl<B: Operations> fmt::Debug for Network<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl<B: Operations> Network<B> {
+    /// Reads an ONNX file and makes it ready for inputs `[n, channels, rows, columns]` of these sizes; [`Self::forward`]
+    /// takes other `n`, too. Weights must be inside the file.
+    pub fn read(path: &Path, input: [usize; 4], device: &B::Device) -> Result<Self, OnnxError> {
+        let failed = |problem| OnnxError { path: path.into(), problem };
+        let model = Model::read(path).map_err(failed)?;
+        let network = Self { path: path.into(), model, device: device.clone(), plans: Mutex::default() };
+        network.plan(network.chunk(input)).map_err(failed)?;
+        Ok(network)
+    }
+
+    /// What the file says that the model takes.
+    pub fn input(&self) -> &Signature {
+        &self.model.inputs[0]
+    }
+
+    /// Dimensions of the output for an input of `[n, channels, rows, columns]`.
+    pub fn output_shape(&self, input: [usize; 4]) -> Result<Vec<usize>, OnnxError> {
+        let chunk = self.chunk(input);
+        let plan = self.plan(chunk).map_err(|problem| self.failed(problem))?;
+        let mut shape = plan.graph.shape(plan.graph.output()).to_vec();
+        if let Some(batch) = shape.first_mut() {
+            *batch *= input[0] / chunk[0];
+        }
+        Ok(shape)
+    }
+
+    /// The graph that runs for inputs of these sizes, to look at.
+    pub fn graph(&self, input: [usize; 4]) -> Result<Graph, OnnxError> {
+        let plan = self.plan(self.chunk(input)).map_err(|problem| self.failed(problem))?;
+        Ok(plan.graph.clone())
+    }
+
+    /// The model's first output for `input` `[n, channels, rows, columns]`. A file made for one batch size is run on as many
+    /// parts of that size as there are.
+    pub fn forward<const D: usize>(&self, input: Tensor<B, 4>) -> Result<Tensor<B, D>, OnnxError> {
+        let shape = input.dims();
+        let chunk = self.chunk(shape);
+        let plan = self.plan(chunk).map_err(|problem| self.failed(problem))?;
+        let found = plan.graph.shape(plan.graph.output());
+        if found.len() != D {
+            return Err(self.failed(Problem::Output { found: found.into(), rank: D }));
+        }
+        if chunk == shape {
+            return Ok(plan.run(input));
+        }
+        let parts = input.split(chunk[0], 0).into_iter().map(|part| plan.run(part));
+        Ok(Tensor::cat(parts.collect(), 0))
+    }
+
+    fn failed(&self, problem: Problem) -> OnnxError {
+        OnnxError { path: self.path.clone(), problem }
+    }
+
+    /// The part of an input that runs at once.
+    fn chunk(&self, mut input: [usize; 4]) -> [usize; 4] {
+        let batch = self.model.inputs.first().and_then(Signature::batch);
+        if let Some(batch) = batch.filter(|&batch| batch > 0 && input[0].is_multiple_of(batch)) {
+            input[0] = batch;
+        }
+        input
+    }
+
+    fn plan(&self, input: [usize; 4]) -> Result<Arc<Plan<B>>, Problem> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = plans.iter().position(|plan| plan.input == input);
+        let plan = match known {
+            Some(index) => plans.remove(index),
+            None => Arc::new(Plan::new(&self.model, input, &self.device)?),
+        };
+        if plans.len() >= MAX_PLANS {
+            plans.remove(0);
+        }
+        plans.push(plan.clone());
+        Ok(plan)
+    }
+}
+
+/// A graph made ready for one input shape.
+struct Plan<B: Operations> {
+    input: [usize; 4],
+    graph: Graph,
+    steps: Vec<Step<B>>,
+}
+
+struct Step<B: Operations> {
+    id: Id,
+    layer: Layer<B>,
+    /// For each of the node's inputs, whether nobody reads it later.
+    last: Vec<bool>,
+}
+
+impl<B: Operations> Plan<B> {
+    fn new(model: &Model, input: [usize; 4], device: &B::Device) -> Result<Self, Problem> {
+        let mut graph = build(model, &input)?;
+        optimize(&mut graph);
+        let mut steps: Vec<Step<B>> = Vec::new();
+        let mut seen = vec![false; graph.len()];
+        seen[graph.output()] = true;
+        for id in graph.live().rev().filter(|&id| id != graph.input()) {
+            let inputs = &graph.node(id).inputs;
+            // The last mention of a value in the last node that reads it.
+            let last = inputs.iter().rev().map(|&input| !std::mem::replace(&mut seen[input], true));
+            let mut last: Vec<bool> = last.collect();
+            last.reverse();
+            steps.push(Step { id, layer: B::layer(graph.node(id), device), last });
+        }
+        steps.reverse();
+        Ok(Self { input, graph, steps })
+    }
+
+    fn run<const D: usize>(&self, input: Tensor<B, 4>) -> Tensor<B, D> {
+        let mut values = vec![None; self.graph.len()];
+        values[self.graph.input()] = Some(input.into_primitive().tensor());
+        for step in &self.steps {
+            let read = self.graph.node(step.id).inputs.iter().zip(&step.last);
+            let inputs = read.filter_map(|(&id, last)| if *last { values[id].take() } else { values[id].clone() });
+            let inputs = inputs.collect();
+            values[step.id] = Some((step.layer)(inputs));
+        }
+        let output = values.swap_remove(self.graph.output());
+        Tensor::from_primitive(TensorPrimitive::Float(output.expect("every node runs")))
+    }
+}
