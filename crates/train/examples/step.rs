@@ -12,7 +12,8 @@ use frames::RgbFrame;
 use perception::targets::{TargetInfo, Targets};
 use repr::Architecture;
 use train::{
-    ClipConfig, Config, Device, LossConfig, Observer, RunFolder, StageConfig, Status, TrainingConfig, train_on,
+    ClipConfig, Config, Device, Evaluation, LossConfig, Observer, RunFolder, StageConfig, Status, TrainingConfig,
+    train_on,
 };
 
 /// As in `hnerv`.
@@ -52,7 +53,7 @@ impl Observer for Timer {
         }
     }
 
-    fn evaluated(&mut self, _: usize, _: f64, _: bool) {}
+    fn evaluated(&mut self, _: usize, _: &Evaluation, _: bool) {}
 
     fn interrupted(&self) -> bool {
         self.done
@@ -73,21 +74,14 @@ fn main() -> Result<()> {
     let training =
         TrainingConfig { batch, evaluate_every: 1_000_000, checkpoint_seconds: 1_000_000, ..TrainingConfig::default() };
     let stage = StageConfig {
-        name: "pixels".into(),
         epochs: 1_000_000,
-        loss: LossConfig { l1: 1.0, ..LossConfig::default() },
-        learning_rate: 1e-3,
-        latent_rate: 10.0,
-        final_rate: 0.0,
-        warm_up: 0.0,
-        weight_decay: 0.0,
-        quantized: false,
+        ..StageConfig::new("pixels", LossConfig { l1: 1.0, ..LossConfig::default() })
     };
     let clip = ClipConfig { path: "noise".into(), source: None };
-    let config = Config { clip, decoder, training, stage: vec![stage] };
+    let config = Config { clip, evaluators: None, decoder, training, stage: vec![stage] };
     let folder = tempfile::tempdir()?;
     let mut timer = Timer::default();
     timer.wait();
-    train_on(Device::Cpu, &config, &targets, &RunFolder::new(folder.path().join("run")), false, &mut timer)?;
+    train_on(Device::Cpu, &config, &targets, None, &RunFolder::new(folder.path().join("run")), false, &mut timer)?;
     Ok(())
 }

@@ -15,13 +15,14 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::fake_quantize::step_name;
 use crate::model::{LATENTS, Parameters};
 use crate::optimizer::State;
 
 /// Largest checkpoint that is read: four copies of the largest decoder and its latents fit.
 const MAX_BYTES: u64 = 2 << 30;
 const METADATA_KEY: &str = "hnerv";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const GROUPS: [&str; 4] = ["ema", "weights", "moment_1", "moment_2"];
 
 /// What a checkpoint is a state of.
@@ -78,10 +79,14 @@ pub struct Position {
     pub epochs_done: usize,
     /// Sum of the losses of the finished steps of the running epoch.
     pub loss_sum: f64,
-    /// Sum of the mean squared errors likewise.
+    /// Sum of the mean squared errors likewise, on RGB in 0..1; 0 where the loss has no pixel terms.
     pub mse_sum: f64,
-    /// Best PSNR of an evaluation so far, in dB.
-    pub best_psnr: Option<f64>,
+    /// Sum of SegNet's and PoseNet's distortions likewise; 0 where they are not asked.
+    pub distortion_sums: [f64; 2],
+    /// Best evaluation so far, higher is better: minus the score, or the PSNR in dB where there are no evaluators.
+    pub best: Option<f64>,
+    /// Evaluations of this stage since then.
+    pub stale: usize,
     /// Seconds trained.
     pub seconds: f64,
     /// Steps of the optimizer in this stage.
@@ -139,19 +144,25 @@ impl Checkpoint {
         if weights.len() != ema.len() {
             return None;
         }
-        let load = |group: &Group| -> Parameters<B> {
-            let tensor = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f32>))| {
-                (name.clone(), Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device))
-            };
-            group.iter().map(tensor).collect()
-        };
+        let load = |group| load::<B>(group, device);
         let moments = [load(first), load(second)];
         Some(State { weights: load(weights), ema: load(ema), moments, steps: self.metadata.position.optimizer_steps })
+    }
+
+    /// The moving average as a state's weights.
+    pub fn average_parameters<B: Backend>(&self, device: &B::Device) -> Parameters<B> {
+        load(&self.groups[0], device)
     }
 
     /// The moving average in the architecture's shapes, and the latents, `[samples, latent_dim]` row-major.
     pub fn average(&self) -> (Tensors, Vec<f32>) {
         average(&self.metadata.architecture, &self.groups[0])
+    }
+
+    /// The learned step of a parameter's grid in the moving average, if it has one.
+    pub fn step(&self, name: &str) -> Option<f32> {
+        let (_, values) = self.groups[0].get(&step_name(name))?;
+        values.first().map(|step| step.exp())
     }
 
     /// Writes the file, whole or not at all.
@@ -205,8 +216,8 @@ impl Checkpoint {
             groups[group].insert(name.to_string(), (view.shape().to_vec(), values));
         }
         let checkpoint = Self { metadata, groups };
-        for group in checkpoint.groups.iter().filter(|group| !group.is_empty()) {
-            checkpoint.check(group).map_err(invalid)?;
+        for (index, group) in checkpoint.groups.iter().enumerate().filter(|(_, group)| !group.is_empty()) {
+            checkpoint.check(group, index < 2).map_err(invalid)?;
         }
         if checkpoint.groups[0].is_empty() {
             return Err(invalid("it holds no tensors under ema/".into()));
@@ -214,21 +225,32 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Every parameter and the latents are there, in their shapes.
-    fn check(&self, group: &Group) -> Result<(), String> {
+    /// Every parameter and the latents have their shapes and, in a `complete` group, are there.
+    fn check(&self, group: &Group, complete: bool) -> Result<(), String> {
         let architecture = &self.metadata.architecture;
         let mut shapes: Vec<(String, [usize; 2])> =
             architecture.parameters().into_iter().map(|p| (p.name.clone(), [p.shape[0], p.fan_in()])).collect();
         shapes.push((LATENTS.into(), [self.metadata.clip().samples(), architecture.latent_dim]));
         for (name, expected) in shapes {
+            let step = group.get(&step_name(&name)).map(|(shape, _)| shape.as_slice());
+            if step.is_some_and(|shape| shape != [1, 1]) {
+                return Err(format!("tensor {} is not of shape [1, 1]", step_name(&name)));
+            }
             let found = group.get(&name).map(|(shape, _)| shape.as_slice());
-            if found != Some(expected.as_slice()) {
+            if found != Some(expected.as_slice()) && (complete || found.is_some()) {
                 let found = found.map_or("missing".into(), |shape| format!("of shape {shape:?}"));
                 return Err(format!("tensor {name} is {found}, must be of shape {expected:?}"));
             }
         }
         Ok(())
     }
+}
+
+fn load<B: Backend>(group: &Group, device: &B::Device) -> Parameters<B> {
+    let tensor = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f32>))| {
+        (name.clone(), Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device))
+    };
+    group.iter().map(tensor).collect()
 }
 
 fn to_host<B: Backend>(parameters: &Parameters<B>) -> Group {

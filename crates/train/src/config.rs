@@ -6,12 +6,18 @@ use repr::{Architecture, ArchitectureError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// Rows and columns of what the evaluators see.
+const EVALUATOR_SIZE: (usize, usize) = (perception::INPUT_HEIGHT, perception::INPUT_WIDTH);
+
 /// A whole recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What to represent.
     pub clip: ClipConfig,
+    /// What looks at the frames; needed by stages whose loss asks them, and then what the best checkpoint is chosen by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluators: Option<EvaluatorsConfig>,
     /// The layer table.
     pub decoder: Architecture,
     /// What holds for the whole run.
@@ -30,6 +36,16 @@ pub struct ClipConfig {
     /// How to get the clip, shown when it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+}
+
+/// The frozen networks of the metric, ONNX files; relative to the config file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluatorsConfig {
+    /// Classifies the pixels of a pair's second frame.
+    pub segnet: PathBuf,
+    /// Estimates the motion between the two frames.
+    pub posenet: PathBuf,
 }
 
 /// Settings of the whole run.
@@ -75,10 +91,23 @@ impl Default for TrainingConfig {
 pub struct StageConfig {
     /// Shown in progress and metrics.
     pub name: String,
+    /// What of the state so far it begins with; the first stage begins with the initial weights.
+    #[serde(default)]
+    pub start: Start,
     /// Passes over all pairs.
     pub epochs: usize,
+    /// Evaluations without a new best after which the stage ends early; 0 for never.
+    #[serde(default)]
+    pub patience: usize,
+    /// Pairs in a step, instead of the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// What is minimized.
     pub loss: LossConfig,
+    /// Let the evaluators see frames as the metric does: enlarged to the clip's size, clamped, rounded and reduced again.
+    /// Otherwise they see the decoder's frames, which must then have their size.
+    #[serde(default = "yes")]
+    pub round_trip: bool,
     /// AdamW's learning rate for the decoder, after the warm-up.
     pub learning_rate: f64,
     /// Learning rate of the latents, as a multiple of the decoder's.
@@ -93,16 +122,83 @@ pub struct StageConfig {
     /// AdamW's decoupled weight decay.
     #[serde(default)]
     pub weight_decay: f64,
+    /// Muon instead of AdamW for the weights of hidden convolutions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muon: Option<MuonConfig>,
     /// Train on weights and latents rounded to the archive's grid, gradients passing straight through.
     #[serde(default)]
     pub quantized: bool,
+    /// With `quantized`: learn the step of each tensor's grid too, from the step it would have otherwise. Once learned, a
+    /// step stays in use.
+    #[serde(default)]
+    pub learned_steps: bool,
+}
+
+impl StageConfig {
+    /// One epoch of `loss` at a learning rate of 1e-3, all else as a recipe that does not name it.
+    pub fn new(name: &str, loss: LossConfig) -> Self {
+        Self {
+            name: name.into(),
+            start: Start::Average,
+            epochs: 1,
+            patience: 0,
+            batch: None,
+            loss,
+            round_trip: yes(),
+            learning_rate: 1e-3,
+            latent_rate: ten(),
+            final_rate: 0.0,
+            warm_up: 0.0,
+            weight_decay: 0.0,
+            muon: None,
+            quantized: false,
+            learned_steps: false,
+        }
+    }
+}
+
+/// What a stage begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// The moving average that the stage before left.
+    #[default]
+    Average,
+    /// The weights that the stage before left.
+    Weights,
+    /// The best checkpoint so far.
+    Best,
+}
+
+/// Muon: orthogonalized momentum (Jordan et al. 2024, five Newton-Schulz steps, Nesterov), its rate scaled by
+/// sqrt(max(1, rows / columns)). It follows the stage's schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MuonConfig {
+    /// Learning rate, after the warm-up.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Decay of the momentum.
+    #[serde(default = "muon_momentum")]
+    pub momentum: f64,
 }
 
 fn ten() -> f64 {
     10.0
 }
 
-/// Weights of the terms of the loss; all on RGB scaled to 0..1, at the decoder's resolution.
+fn yes() -> bool {
+    true
+}
+
+fn muon_momentum() -> f64 {
+    0.95
+}
+
+/// Weights of the terms of the loss, which are added. Pixel terms are on RGB scaled to 0..1, at the decoder's resolution;
+/// the others are in units of the score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
@@ -112,6 +208,87 @@ pub struct LossConfig {
     pub mse: f64,
     /// One minus the structural similarity (Wang et al. 2004: Gaussian window of 11, sigma 1.5).
     pub ssim: f64,
+    /// `sqrt(10 * mean squared error of the pose)`.
+    pub pose: f64,
+    /// What stands in for the share of differing pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<SegmentationConfig>,
+    /// What stands in for the archive's size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+}
+
+/// A differentiable stand-in for the share of pixels whose class differs, averaged over pixels. The margin of a pixel is the
+/// logit of its class in the original minus the largest other one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentationConfig {
+    /// Which function of the logits.
+    pub kind: SegmentationKind,
+    /// Factor on it; the score's is 100.
+    #[serde(default = "hundred")]
+    pub weight: f64,
+    /// Width of the transition, in logits; cross-entropy has none.
+    #[serde(default = "tau")]
+    pub tau: f64,
+    /// Pixels with a margin below `hard_margin` count this much more: their weight is `1 + hard`.
+    #[serde(default)]
+    pub hard: f64,
+    /// See `hard`.
+    #[serde(default = "one")]
+    pub hard_margin: f64,
+}
+
+/// A function of a pixel's logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentationKind {
+    /// Minus the log-softmax of the original's class.
+    CrossEntropy,
+    /// `tau * softplus(-margin / tau)`: about what the margin lacks.
+    Softplus,
+    /// `sigmoid(-margin / tau)`: a smooth count of differing pixels.
+    Sigmoid,
+}
+
+/// The size of the weights, estimated: each tensor's entropy on its grid, of a histogram that a Gaussian of width `sigma`
+/// around every weight makes smooth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateConfig {
+    /// Factor on `25 * bytes / clip bytes`; 1 is what the score charges.
+    pub weight: f64,
+    /// In steps of the grid.
+    #[serde(default = "rate_sigma")]
+    pub sigma: f64,
+}
+
+fn hundred() -> f64 {
+    100.0
+}
+
+fn tau() -> f64 {
+    0.3
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn rate_sigma() -> f64 {
+    0.2
+}
+
+impl LossConfig {
+    /// Whether a pixel term counts.
+    pub fn has_pixels(&self) -> bool {
+        self.l1 + self.mse + self.ssim > 0.0
+    }
+
+    /// Whether a term asks the evaluators.
+    pub fn asks_evaluators(&self) -> bool {
+        self.pose > 0.0 || self.segmentation.is_some_and(|segmentation| segmentation.weight > 0.0)
+    }
 }
 
 /// Why a recipe cannot be used; each names the file and what to change.
@@ -165,12 +342,17 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads and checks the recipe in `path`; `overrides` are `key=value` with dotted keys (`training.batch=4`,
-    /// `stage.0.epochs=10`). The clip's path becomes relative to the working directory.
+    /// `stage.0.epochs=10`). Paths become relative to the working directory.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
         let mut config = Self::parse(&text, path, overrides)?;
-        config.clip.path = path.parent().unwrap_or(Path::new("")).join(&config.clip.path);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.clip.path = folder.join(&config.clip.path);
+        if let Some(evaluators) = &mut config.evaluators {
+            evaluators.segnet = folder.join(&evaluators.segnet);
+            evaluators.posenet = folder.join(&evaluators.posenet);
+        }
         Ok(config)
     }
 
@@ -215,21 +397,56 @@ impl Config {
         for (i, stage) in self.stage.iter().enumerate() {
             let key = |name: &str| format!("stage.{i}.{name}");
             check((1..=1_000_000).contains(&stage.epochs), &key("epochs"), &stage.epochs, "1 to 1000000")?;
-            let rates = [
+            let batch = stage.batch.unwrap_or(t.batch);
+            check((1..=256).contains(&batch), &key("batch"), &batch, "1 to 256")?;
+            let loss = &stage.loss;
+            let mut factors = vec![
                 ("learning_rate", stage.learning_rate),
                 ("latent_rate", stage.latent_rate),
                 ("final_rate", stage.final_rate),
                 ("warm_up", stage.warm_up),
                 ("weight_decay", stage.weight_decay),
-                ("loss.l1", stage.loss.l1),
-                ("loss.mse", stage.loss.mse),
-                ("loss.ssim", stage.loss.ssim),
+                ("loss.l1", loss.l1),
+                ("loss.mse", loss.mse),
+                ("loss.ssim", loss.ssim),
+                ("loss.pose", loss.pose),
             ];
-            for (name, value) in rates {
+            let mut widths = Vec::new();
+            if let Some(segmentation) = &loss.segmentation {
+                factors.push(("loss.segmentation.weight", segmentation.weight));
+                factors.push(("loss.segmentation.hard", segmentation.hard));
+                factors.push(("loss.segmentation.hard_margin", segmentation.hard_margin));
+                widths.push(("loss.segmentation.tau", segmentation.tau));
+            }
+            if let Some(rate) = &loss.rate {
+                factors.push(("loss.rate.weight", rate.weight));
+                widths.push(("loss.rate.sigma", rate.sigma));
+            }
+            if let Some(muon) = &stage.muon {
+                factors.push(("muon.learning_rate", muon.learning_rate));
+                factors.push(("muon.weight_decay", muon.weight_decay));
+                check(
+                    (0.0..1.0).contains(&muon.momentum),
+                    &key("muon.momentum"),
+                    &muon.momentum,
+                    "at least 0, below 1",
+                )?;
+            }
+            for (name, value) in factors {
                 check((0.0..=1e6).contains(&value), &key(name), &value, "0 to 1e6")?;
             }
-            let sum = stage.loss.l1 + stage.loss.mse + stage.loss.ssim;
-            check(sum > 0.0, &key("loss"), &"all zero", "a weight above 0 for l1, mse or ssim")?;
+            for (name, value) in widths {
+                check((1e-3..=1e3).contains(&value), &key(name), &value, "0.001 to 1000")?;
+            }
+            let fits = stage.quantized || !stage.learned_steps;
+            check(fits, &key("learned_steps"), &true, "false, or quantized true beside it")?;
+            let any = loss.has_pixels() || loss.asks_evaluators();
+            check(any, &key("loss"), &"all zero", "a weight above 0 for l1, mse, ssim, pose or segmentation")?;
+            let found = self.evaluators.is_some() || !loss.asks_evaluators();
+            check(found, "evaluators", &"absent", "a table with segnet and posenet, as a stage's loss asks them")?;
+            let size = self.decoder.output_size();
+            let fits = stage.round_trip || !loss.asks_evaluators() || size == EVALUATOR_SIZE;
+            check(fits, &key("round_trip"), &false, "true, as the decoder's frames do not have the evaluators' size")?;
         }
         Ok(())
     }

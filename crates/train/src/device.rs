@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use burn_autodiff::Autodiff;
 use burn_flex::Flex;
+use perception::Evaluators;
 use perception::targets::Targets;
 
 use crate::config::Config;
@@ -49,21 +50,24 @@ pub fn train_on(
     device: Device,
     config: &Config,
     targets: &Targets,
+    evaluators: Option<&mut Evaluators>,
     folder: &RunFolder,
     resume: bool,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
     match device {
-        Device::Cpu => train::<Autodiff<Flex>>(config, targets, folder, resume, &Default::default(), observer),
+        Device::Cpu => {
+            train::<Autodiff<Flex>>(config, targets, evaluators, folder, resume, &Default::default(), observer)
+        }
         #[cfg(feature = "cuda")]
         Device::Cuda => {
             let device = available::<burn_cuda::Cuda>(device)?;
-            train::<Autodiff<burn_cuda::Cuda>>(config, targets, folder, resume, &device, observer)
+            train::<Autodiff<burn_cuda::Cuda>>(config, targets, evaluators, folder, resume, &device, observer)
         }
         #[cfg(feature = "wgpu")]
         Device::Wgpu => {
             let device = available::<burn_wgpu::Wgpu>(device)?;
-            train::<Autodiff<burn_wgpu::Wgpu>>(config, targets, folder, resume, &device, observer)
+            train::<Autodiff<burn_wgpu::Wgpu>>(config, targets, evaluators, folder, resume, &device, observer)
         }
         #[allow(unreachable_patterns, reason = "reachable without the features")]
         _ => Err(TrainError::Device(format!(

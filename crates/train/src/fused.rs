@@ -3,9 +3,12 @@
 use burn_core::tensor::Tensor;
 use burn_flex::FlexTensor;
 use flex_ops::{Cpu as B, Values, flex, register};
-use kernels::training::{Heads, Refine, Stage, WeightGradients, Weights};
+use kernels::training::{
+    Hard, Heads, PixelLoss, Refine, RoundTrip, Segmentation, Stage, WeightGradients, Weights, Yuv6,
+};
 
-use crate::layers::ConvWeights;
+use crate::config::{SegmentationConfig, SegmentationKind};
+use crate::layers::{CameraChain, ConvWeights};
 
 #[derive(Clone)]
 struct ConvValues {
@@ -108,6 +111,49 @@ pub fn heads(x: Tensor<B, 4>, conv: ConvWeights<B>) -> Tensor<B, 4> {
     register([x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()], output, shape, pullback)
 }
 
+/// [`crate::layers::Layers::round_trip`].
+pub fn round_trip(x: Tensor<B, 4>, chain: CameraChain) -> Tensor<B, 4> {
+    let [n, channels, height, width] = x.dims();
+    let shape = RoundTrip { native: (height, width), camera: chain.camera, input: chain.input, round: true };
+    let (output, kept) = shape.forward(n * channels, Values::inner(&x).as_slice());
+    let pullback =
+        move |gradient: &[f32]| vec![flex(shape.backward(n * channels, &kept, gradient), [n, channels, height, width])];
+    register([x.into_primitive()], output, [n, channels, chain.input.0, chain.input.1], pullback)
+}
+
+/// [`crate::layers::Layers::yuv6`].
+pub fn yuv6(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [n, channels, height, width] = x.dims();
+    let (shape, input) = (Yuv6 { height, width }, Values::inner(&x));
+    let output = shape.forward(n, input.as_slice());
+    let pullback =
+        move |gradient: &[f32]| vec![flex(shape.backward(n, input.as_slice(), gradient), [n, channels, height, width])];
+    register([x.into_primitive()], output, [n, 2 * channels, height / 2, width / 2], pullback)
+}
+
+/// [`crate::layers::Layers::segmentation`].
+pub fn segmentation(logits: Tensor<B, 4>, classes: &[u8], config: &SegmentationConfig) -> (Tensor<B, 1>, f64) {
+    let dims @ [n, count, height, width] = logits.dims();
+    let tau = config.tau as f32;
+    let loss = match config.kind {
+        SegmentationKind::CrossEntropy => PixelLoss::CrossEntropy,
+        SegmentationKind::Softplus => PixelLoss::Softplus { tau },
+        SegmentationKind::Sigmoid => PixelLoss::Sigmoid { tau },
+    };
+    let (factor, threshold) = (config.hard as f32, config.hard_margin as f32);
+    let hard = (config.hard > 0.0).then_some(Hard { factor, threshold });
+    let shape = Segmentation { classes: count, height, width, loss, hard };
+    let found = shape.value_and_gradient(n, Values::inner(&logits).as_slice(), classes);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / n as f64;
+    let (loss, share, slope) = (mean(&found.loss), mean(&found.wrong), found.gradient);
+    let pullback = move |gradient: &[f32]| {
+        // The kernel's gradient is that of the sum over samples.
+        let factor = gradient.first().copied().unwrap_or_default() / n as f32;
+        vec![flex(slope.iter().map(|value| value * factor).collect(), dims)]
+    };
+    (register([logits.into_primitive()], vec![loss as f32], [1], pullback), share)
+}
+
 #[cfg(test)]
 mod tests {
     use burn_autodiff::grads::Gradients;
@@ -128,7 +174,12 @@ mod tests {
     }
 
     /// Output and gradients of both forms agree.
-    fn agree(x: &Tensor<B, 4>, weights: &[&ConvWeights<B>], fused: Tensor<B, 4>, composed: Tensor<B, 4>) {
+    fn agree<const D: usize>(
+        x: &Tensor<B, 4>,
+        weights: &[&ConvWeights<B>],
+        fused: Tensor<B, D>,
+        composed: Tensor<B, D>,
+    ) {
         let close = |name: &str, a: Vec<f32>, b: Vec<f32>| {
             assert_eq!(a.len(), b.len());
             let scale = b.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
@@ -176,5 +227,30 @@ mod tests {
         // A leaf serves one backward pass.
         let (x, rgb) = (tensor(1, [2, 5, 11, 13]), conv(6, 6, 45));
         agree(&x, &[&rgb], heads(x.clone(), rgb.clone()), composed_heads(x.clone(), rgb.clone()));
+    }
+
+    #[test]
+    fn the_metrics_chain_agrees_with_burns_operations() {
+        let x = tensor(1, [2, 6, 12, 16]) * 0.6 + 0.5;
+        let x = Tensor::from_inner(x.inner()).require_grad();
+        let chain = CameraChain { camera: (29, 37), input: (12, 16) };
+        agree(&x, &[], round_trip(x.clone(), chain), crate::chain::round_trip(x.clone(), chain));
+        let x = Tensor::from_inner((x.inner() * 280.0) - 10.0).require_grad();
+        agree(&x, &[], yuv6(x.clone()), crate::chain::yuv6(x.clone()));
+    }
+
+    #[test]
+    fn segmentation_losses_agree_with_burns_operations() {
+        let logits = Tensor::from_inner(tensor(3, [2, 5, 7, 9]).inner() * 3.0).require_grad();
+        let classes: Vec<u8> = (0..2 * 7 * 9).map(|i| (i * 7 % 5) as u8).collect();
+        for kind in [SegmentationKind::CrossEntropy, SegmentationKind::Softplus, SegmentationKind::Sigmoid] {
+            for hard in [0.0, 4.0] {
+                let config = SegmentationConfig { kind, weight: 100.0, tau: 0.3, hard, hard_margin: 0.7 };
+                let (fused, share) = segmentation(logits.clone(), &classes, &config);
+                let (composed, expected) = crate::chain::segmentation(logits.clone(), classes.clone(), &config);
+                assert!((share - expected).abs() < 1e-6 && share > 0.3, "{share} against {expected}");
+                agree(&logits, &[], fused, composed);
+            }
+        }
     }
 }

@@ -10,7 +10,9 @@ use burn_core::tensor::backend::Backend;
 use burn_core::tensor::module::conv2d;
 use burn_core::tensor::ops::ConvOptions;
 use burn_flex::Flex;
+use onnx_burn::Operations;
 
+use crate::config::SegmentationConfig;
 use crate::resample::upsample_bilinear;
 
 /// Weight `[out, in * kernel * kernel]` and bias `[out, 1]` of a convolution.
@@ -29,8 +31,17 @@ impl<B: Backend> ConvWeights<B> {
     }
 }
 
-/// The layers of [`repr::Architecture`].
-pub trait Layers: Backend {
+/// Sizes on the metric's way to the evaluators, rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CameraChain {
+    /// Of the clip's frames.
+    pub camera: (usize, usize),
+    /// Of the evaluators' inputs.
+    pub input: (usize, usize),
+}
+
+/// The layers of [`repr::Architecture`], and what lies between the decoder and the loss.
+pub trait Layers: Operations {
     /// `sin(pixel_shuffle(conv(x)) + bilinear(skip(x)))` for `x` `[n, c, h, w]`; without `skip` weights the skip is `x`.
     fn stage(
         x: Tensor<Self, 4>,
@@ -56,6 +67,24 @@ pub trait Layers: Backend {
     /// `sigmoid(conv(x))`, a 3x3 convolution.
     fn heads(x: Tensor<Self, 4>, conv: ConvWeights<Self>) -> Tensor<Self, 4> {
         composed_heads(x, conv)
+    }
+
+    /// Frames as the metric hands them to the evaluators: `x` `[n, c, h, w]` in 0..1, bicubically enlarged to the clip's size,
+    /// clamped and rounded to 0..255, bilinearly reduced to the evaluators' size. The gradient passes straight through the
+    /// rounding.
+    fn round_trip(x: Tensor<Self, 4>, chain: CameraChain) -> Tensor<Self, 4> {
+        crate::chain::round_trip(x, chain)
+    }
+
+    /// PoseNet's input `[n, 12, h / 2, w / 2]` of two RGB frames `[n, 6, h, w]` in 0..255, see [`frames::yuv6`].
+    fn yuv6(x: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        crate::chain::yuv6(x)
+    }
+
+    /// The mean over pixels that `config` describes (without its weight), `[1]`, and the share of pixels whose class differs,
+    /// for `logits` `[n, classes, h, w]` and the original's `classes` `[n, h, w]`.
+    fn segmentation(logits: Tensor<Self, 4>, classes: Vec<u8>, config: &SegmentationConfig) -> (Tensor<Self, 1>, f64) {
+        crate::chain::segmentation(logits, classes, config)
     }
 }
 
@@ -91,6 +120,18 @@ impl Layers for Autodiff<Flex> {
 
     fn heads(x: Tensor<Self, 4>, conv: ConvWeights<Self>) -> Tensor<Self, 4> {
         crate::fused::heads(x, conv)
+    }
+
+    fn round_trip(x: Tensor<Self, 4>, chain: CameraChain) -> Tensor<Self, 4> {
+        crate::fused::round_trip(x, chain)
+    }
+
+    fn yuv6(x: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        crate::fused::yuv6(x)
+    }
+
+    fn segmentation(logits: Tensor<Self, 4>, classes: Vec<u8>, config: &SegmentationConfig) -> (Tensor<Self, 1>, f64) {
+        crate::fused::segmentation(logits, &classes, config)
     }
 }
 

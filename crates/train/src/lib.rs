@@ -7,6 +7,7 @@
 //! Code is generic over burn's `Backend`; [`Device`] chooses it once. Scoring during training decodes through the
 //! `decoder` crate, so a figure in the metrics is what `inflate` gives.
 
+mod chain;
 mod checkpoint;
 mod config;
 mod device;
@@ -20,15 +21,22 @@ mod metrics;
 mod model;
 mod optimizer;
 mod pairs;
+mod perceptual;
+mod rate;
 mod report;
 mod resample;
 mod run;
+mod tensorboard;
+mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
-pub use config::{ClipConfig, Config, ConfigError, LossConfig, StageConfig, TrainingConfig};
+pub use config::{
+    ClipConfig, Config, ConfigError, EvaluatorsConfig, LossConfig, MuonConfig, RateConfig, SegmentationConfig,
+    SegmentationKind, StageConfig, Start, TrainingConfig,
+};
 pub use device::{Device, train_on};
 pub use encode::{EncodeError, quantize};
-pub use evaluate::{EvaluateError, Evaluation, evaluate};
+pub use evaluate::{EvaluateError, Evaluation, Score, evaluate};
 pub use metrics::{EpochLine, Metrics};
 pub use pairs::clip;
 pub use report::ReportError;

@@ -1,4 +1,4 @@
-//! metrics.jsonl: a line per epoch, appended as it ends.
+//! metrics.jsonl and the event file of TensorBoard: a line and an event per epoch, appended as it ends.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::TrainError;
+use crate::evaluate::Score;
+use crate::run::{RunFolder, TrainError};
+use crate::tensorboard::EventFile;
 
 /// One epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,35 +19,49 @@ pub struct EpochLine {
     pub stage: String,
     /// Mean loss.
     pub loss: f64,
-    /// PSNR of the training forward pass at the decoder's resolution, in dB.
-    pub psnr: f64,
+    /// PSNR of the training forward pass at the decoder's resolution, in dB; absent without pixel terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
+    /// SegNet's distortion of the training forward pass, where evaluators were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segnet: Option<f64>,
+    /// PoseNet's distortion likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posenet: Option<f64>,
     /// Learning rate of the last step.
     pub learning_rate: f64,
     /// PSNR of the quantized moving average, where it was evaluated, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantized_psnr: Option<f64>,
+    /// The metric on the quantized moving average, where it was evaluated and there are evaluators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
     /// Seconds of training up to here.
     pub seconds: f64,
 }
 
-/// The open file.
+/// The open files.
 pub struct Metrics {
     path: PathBuf,
+    events: EventFile,
 }
 
 impl Metrics {
-    /// Opens the file and drops the lines behind epoch `done`: a resumed run writes them again.
-    pub fn open(path: PathBuf, done: usize) -> Result<Self, TrainError> {
+    /// Opens the files of a run and drops what is behind epoch `done`: a resumed run writes it again.
+    pub fn open(folder: &RunFolder, done: usize) -> Result<Self, TrainError> {
+        let path = folder.metrics();
+        let mut lines = Self::read(&path)?;
+        lines.retain(|line| line.epoch <= done);
         let mut kept = String::new();
-        for line in Self::read(&path)?.iter().filter(|line| line.epoch <= done) {
+        for line in &lines {
             kept += &serde_json::to_string(line).unwrap_or_default();
             kept.push('\n');
         }
         output::write_whole(&path, kept.as_bytes())?;
-        Ok(Self { path })
+        Ok(Self { path, events: EventFile::create(folder.events(), &lines)? })
     }
 
-    /// The whole lines of a file; none where it is absent.
+    /// The whole lines of a metrics.jsonl; none where it is absent.
     pub fn read(path: &PathBuf) -> Result<Vec<EpochLine>, TrainError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
@@ -54,12 +70,13 @@ impl Metrics {
         }
     }
 
-    /// Appends one line.
+    /// Appends one epoch.
     pub fn append(&mut self, line: &EpochLine) -> Result<(), TrainError> {
         let io = |source| TrainError::Io { path: self.path.clone(), source };
         let mut text = serde_json::to_string(line).map_err(|e| io(e.into()))?;
         text.push('\n');
         let mut file = OpenOptions::new().append(true).create(true).open(&self.path).map_err(io)?;
-        file.write_all(text.as_bytes()).map_err(io)
+        file.write_all(text.as_bytes()).map_err(io)?;
+        self.events.append(line)
     }
 }

@@ -154,7 +154,7 @@ mod tests {
         let network = decoder::Network::new(&architecture, &tensors, (12, 18), level).unwrap();
         let expected: Vec<f32> = latents
             .chunks(3)
-            .flat_map(|latent| network.native(latent).unwrap())
+            .flat_map(|latent| network.native(latent, &[]).unwrap())
             .flat_map(|planes| planes.into_data())
             .collect();
         assert_eq!(frames.len(), expected.len());

@@ -1,38 +1,37 @@
-//! A run: the curriculum over all pairs of a clip, resumable at any step.
+//! A run: its folder, how it starts, goes on and ends.
 //!
 //! ```text
 //! RUN/config.toml                    the resolved recipe
 //! RUN/checkpoints/last.safetensors   whole state, for --resume
-//! RUN/checkpoints/best.safetensors   moving average with the best PSNR after quantization, for hnerv encode
+//! RUN/checkpoints/best.safetensors   moving average with the best score after quantization (without evaluators: the best
+//!                                    PSNR), for hnerv encode
 //! RUN/metrics.jsonl                  a line per epoch
+//! RUN/events.out.tfevents.hnerv      the same figures for TensorBoard
 //! RUN/archive.bin                    the best checkpoint, encoded
 //! RUN/report.json, RUN/report.html   the same figures as data and as a page
 //! ```
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use burn_core::tensor::backend::AutodiffBackend;
-use burn_core::tensor::{Int, Tensor, TensorData};
+use onnx_burn::OnnxError;
 use perception::targets::Targets;
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom;
-use repr::{Clip, FRAMES_PER_SAMPLE};
+use perception::{Evaluators, PerceptionError};
+use repr::Clip;
 use thiserror::Error;
 
-use crate::checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
-use crate::config::{Config, ConfigError, StageConfig, TrainingConfig};
+use crate::checkpoint::{Checkpoint, CheckpointError, Position};
+use crate::config::{Config, ConfigError};
 use crate::encode::{EncodeError, quantize};
-use crate::evaluate::{EvaluateError, evaluate};
-use crate::fake_quantize::fake_quantize;
+use crate::evaluate::{EvaluateError, Evaluation, evaluate};
 use crate::layers::Layers;
-use crate::loss::pixel_loss;
-use crate::metrics::{EpochLine, Metrics};
-use crate::model::{LATENTS, Parameters, decode, initialize};
-use crate::optimizer::{State, StepSettings, learning_rate, step};
+use crate::metrics::Metrics;
+use crate::model::initialize;
+use crate::optimizer::State;
 use crate::pairs;
-use crate::report::{self, ReportError};
+use crate::perceptual;
+use crate::report::{self, Finished, ReportError};
+use crate::trainer::Trainer;
 
 /// Why a run cannot start or go on.
 #[derive(Debug, Error)]
@@ -69,6 +68,15 @@ pub enum TrainError {
         /// Rows and columns of the decoder.
         expected: String,
     },
+    /// The clip's outputs are missing, or another network's.
+    #[error(
+        "the target cache {found} of the evaluators in [evaluators]; make it again with \
+         hnerv targets --segnet S.onnx --posenet P.onnx"
+    )]
+    OtherEvaluators {
+        /// What it holds.
+        found: &'static str,
+    },
     /// The clip holds no frames.
     #[error("{0} holds no frames; give another clip")]
     NoFrames(String),
@@ -94,9 +102,15 @@ pub enum TrainError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] archive::ArchiveError),
-    /// Decoding for an evaluation.
+    /// Decoding or scoring for an evaluation.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// The evaluators, in ONNX Runtime.
+    #[error(transparent)]
+    Perception(#[from] PerceptionError),
+    /// The evaluators, as differentiable networks.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// A file cannot be written.
     #[error(transparent)]
     Output(#[from] output::OutputError),
@@ -131,8 +145,10 @@ pub struct Status<'a> {
     pub epochs: usize,
     /// Mean loss of the running epoch so far.
     pub loss: f64,
-    /// PSNR of the running epoch so far, of the training forward pass, in dB.
-    pub psnr: f64,
+    /// PSNR of the running epoch so far, of the training forward pass, in dB; none without pixel terms.
+    pub psnr: Option<f64>,
+    /// SegNet's and PoseNet's distortion likewise; none where they are not asked.
+    pub distortions: Option<[f64; 2]>,
     /// Speed since this start of the program.
     pub epochs_per_minute: f64,
     /// Seconds that the rest takes at that speed.
@@ -144,20 +160,21 @@ pub trait Observer {
     /// After each step.
     fn status(&mut self, status: &Status<'_>);
     /// After an evaluation of the quantized moving average.
-    fn evaluated(&mut self, epoch: usize, psnr: f64, best: bool);
+    fn evaluated(&mut self, epoch: usize, evaluation: &Evaluation, best: bool);
     /// True once the run is to write its checkpoint and stop.
     fn interrupted(&self) -> bool;
 }
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one of them in a program's life")]
 pub enum Outcome {
     /// All stages are done.
     Finished {
         /// Size of the archive.
         archive_bytes: usize,
-        /// PSNR of the archive's frames at the decoder's resolution, in dB.
-        psnr: f64,
+        /// What the archive is worth.
+        evaluation: Evaluation,
         /// Seconds of training, over all starts.
         seconds: f64,
     },
@@ -200,6 +217,11 @@ impl RunFolder {
         self.0.join("metrics.jsonl")
     }
 
+    /// The figures of each epoch for TensorBoard, which finds the file by its name.
+    pub fn events(&self) -> PathBuf {
+        self.0.join("events.out.tfevents.hnerv")
+    }
+
     /// The archive.
     pub fn archive(&self) -> PathBuf {
         self.0.join("archive.bin")
@@ -224,10 +246,11 @@ impl RunFolder {
                 return Err(TrainError::Exists(self.0.clone()));
             }
             let before = std::fs::read_to_string(&path).map_err(io(path))?;
-            // Where the clip lies may change between starts; what it is, the checkpoint checks.
+            // Where clip and evaluators lie may change between starts; what they are is checked elsewhere.
             let recipe = |text: &str| -> Vec<String> {
-                let clip = |line: &&str| line.starts_with("path =") || line.starts_with("source =");
-                text.lines().filter(|line| !clip(line)).map(String::from).collect()
+                let places = ["path =", "source =", "segnet =", "posenet ="];
+                let place = |line: &&str| places.iter().any(|key| line.starts_with(key));
+                text.lines().filter(|line| !place(line)).map(String::from).collect()
             };
             let (before, now) = (recipe(&before), recipe(&text));
             if before != now {
@@ -243,10 +266,12 @@ impl RunFolder {
     }
 }
 
-/// Trains `config` on `targets` in `folder`, until all stages are done or the observer interrupts.
+/// Trains `config` on `targets` in `folder`, until all stages are done or the observer interrupts. `evaluators` are those that
+/// the recipe names, if it names any.
 pub fn train<B: AutodiffBackend + Layers>(
     config: &Config,
     targets: &Targets,
+    mut evaluators: Option<&mut Evaluators>,
     folder: &RunFolder,
     resume: bool,
     device: &B::Device,
@@ -261,6 +286,14 @@ pub fn train<B: AutodiffBackend + Layers>(
     if clip.frames == 0 {
         return Err(TrainError::NoFrames(clip.name));
     }
+    check_evaluators(config, targets, evaluators.as_deref())?;
+    let networks = match &config.evaluators {
+        Some(paths) => {
+            let (batch, camera) = (config.training.batch, (clip.height, clip.width));
+            Some(perceptual::Evaluators::<B>::read(paths, batch, camera, device)?)
+        }
+        None => None,
+    };
     folder.open(config, resume)?;
 
     let mut position = Position::default();
@@ -277,260 +310,51 @@ pub fn train<B: AutodiffBackend + Layers>(
         state = checkpoint.state::<B::InnerBackend>(device);
         position = checkpoint.metadata.position;
     }
-    let TrainingConfig { seed, latent_init, .. } = config.training;
-    let initial = || State::new(initialize(&config.decoder, clip.samples(), latent_init, seed, device));
-    let state = state.unwrap_or_else(initial);
-    let metrics = Metrics::open(folder.metrics(), position.epochs_done)?;
-
-    let seconds_before = position.seconds;
-    let mut trainer = Trainer::<B> {
-        config,
-        targets,
-        folder,
-        device,
-        clip,
-        metrics,
-        state: Some(state),
-        position,
-        started: Instant::now(),
-        steps_before: 0,
-        seconds_before,
-        last_saved: Instant::now(),
-    };
-    trainer.steps_before = trainer.steps_done();
-    if !trainer.run(observer)? {
+    let state = state.unwrap_or_else(|| {
+        let training = &config.training;
+        State::new(initialize(&config.decoder, clip.samples(), training.latent_init, training.seed, device))
+    });
+    let metrics = Metrics::open(folder, position.epochs_done)?;
+    let mut trainer = Trainer::<B>::new(config, targets, networks, folder, device, metrics, state, position);
+    if !trainer.run(evaluators.as_deref_mut(), observer)? {
         return Ok(Outcome::Interrupted);
     }
-    let position = trainer.position.clone();
-    finish(config, targets, folder, &position)
+    finish(config, targets, evaluators, folder, trainer.seconds())
+}
+
+/// The evaluators are there if the recipe names some, and the targets are theirs.
+fn check_evaluators(config: &Config, targets: &Targets, evaluators: Option<&Evaluators>) -> Result<(), TrainError> {
+    if config.evaluators.is_none() {
+        return Ok(());
+    }
+    let found = match (&targets.outputs, evaluators) {
+        (None, _) => "holds no outputs",
+        (Some(_), None) => "was not read together with the networks",
+        (Some(outputs), Some(evaluators)) => {
+            let hashes = [evaluators.segnet_hash(), evaluators.posenet_hash()].map(|hash| *hash.as_bytes());
+            if [outputs.segnet, outputs.posenet] == hashes {
+                return Ok(());
+            }
+            "holds the outputs of others, not"
+        }
+    };
+    Err(TrainError::OtherEvaluators { found })
 }
 
 /// Writes the archive and the report of a finished run.
-fn finish(config: &Config, targets: &Targets, folder: &RunFolder, position: &Position) -> Result<Outcome, TrainError> {
+fn finish(
+    config: &Config,
+    targets: &Targets,
+    mut evaluators: Option<&mut Evaluators>,
+    folder: &RunFolder,
+    seconds: f64,
+) -> Result<Outcome, TrainError> {
     let representation = quantize(&Checkpoint::read(&folder.best())?, None)?;
     let bytes = archive::encode(&representation)?;
     output::write_whole(folder.archive(), &bytes)?;
-    let evaluation = evaluate(&representation, targets)?;
-    report::write(config, targets, folder, &representation, &bytes, &evaluation, position.seconds)?;
-    Ok(Outcome::Finished { archive_bytes: bytes.len(), psnr: evaluation.psnr, seconds: position.seconds })
-}
-
-struct Trainer<'a, B: AutodiffBackend + Layers> {
-    config: &'a Config,
-    targets: &'a Targets,
-    folder: &'a RunFolder,
-    device: &'a B::Device,
-    clip: Clip,
-    metrics: Metrics,
-    /// Present between steps; taken while a stage hands over to the next.
-    state: Option<State<B::InnerBackend>>,
-    position: Position,
-    started: Instant,
-    steps_before: usize,
-    seconds_before: f64,
-    last_saved: Instant,
-}
-
-impl<B: AutodiffBackend + Layers> Trainer<'_, B> {
-    fn steps_per_epoch(&self) -> usize {
-        self.clip.samples().div_ceil(self.config.training.batch)
-    }
-
-    fn steps_done(&self) -> usize {
-        self.position.epochs_done * self.steps_per_epoch() + self.position.step
-    }
-
-    /// False when interrupted; a checkpoint is written either way.
-    fn run(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
-        let config = self.config;
-        while let Some(stage) = config.stage.get(self.position.stage) {
-            while self.position.epoch < stage.epochs {
-                if !self.epoch(stage, observer)? {
-                    self.save()?;
-                    return Ok(false);
-                }
-            }
-            self.position.stage += 1;
-            self.position.epoch = 0;
-            if self.position.stage < config.stage.len() {
-                self.state = self.state.take().map(State::next_stage);
-            }
-            self.save()?;
-        }
-        Ok(true)
-    }
-
-    /// One pass over all pairs, or what is left of it; false when interrupted.
-    fn epoch(&mut self, stage: &StageConfig, observer: &mut dyn Observer) -> Result<bool, TrainError> {
-        let order = epoch_order(self.config.training.seed, self.position.epochs_done, self.clip.samples());
-        let steps = self.steps_per_epoch();
-        let total = steps * stage.epochs;
-        let mut rate = 0.0;
-        while self.position.step < steps {
-            if observer.interrupted() {
-                return Ok(false);
-            }
-            let begin = self.position.step * self.config.training.batch;
-            let samples = &order[begin..(begin + self.config.training.batch).min(order.len())];
-            rate = learning_rate(stage, self.position.epoch * steps + self.position.step, total);
-            let (loss, mse) = self.step(stage, samples, rate);
-            self.position.loss_sum += loss;
-            self.position.mse_sum += mse;
-            self.position.step += 1;
-            self.position.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged { stage: stage.name.clone(), epoch: self.position.epochs_done + 1 });
-            }
-            observer.status(&self.status(stage));
-            if self.last_saved.elapsed().as_secs() >= self.config.training.checkpoint_seconds {
-                self.save()?;
-            }
-        }
-        self.end_epoch(stage, rate, observer)?;
-        Ok(true)
-    }
-
-    fn end_epoch(&mut self, stage: &StageConfig, rate: f64, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let steps = self.steps_per_epoch() as f64;
-        let (loss, mse) = (self.position.loss_sum / steps, self.position.mse_sum / steps);
-        self.position.epoch += 1;
-        self.position.epochs_done += 1;
-        (self.position.step, self.position.loss_sum, self.position.mse_sum) = (0, 0.0, 0.0);
-
-        let done = self.position.epochs_done;
-        let mut evaluation = None;
-        if done.is_multiple_of(self.config.training.evaluate_every) || done == self.config.epochs() {
-            let psnr = self.evaluate()?;
-            let best = self.position.best_psnr.is_none_or(|best| psnr > best);
-            if best {
-                self.position.best_psnr = Some(psnr);
-                if let Some(state) = &self.state {
-                    Checkpoint::of_average(self.metadata(), &state.ema).write(&self.folder.best())?;
-                }
-            }
-            observer.evaluated(done, psnr, best);
-            evaluation = Some(psnr);
-        }
-        self.metrics.append(&EpochLine {
-            epoch: done,
-            stage: stage.name.clone(),
-            loss,
-            psnr: frames::psnr(mse * 255.0 * 255.0),
-            learning_rate: rate,
-            quantized_psnr: evaluation,
-            seconds: self.position.seconds,
-        })
-    }
-
-    /// One optimization step on `samples`; their loss and their mean squared error on RGB in 0..1.
-    fn step(&mut self, stage: &StageConfig, samples: &[usize], rate: f64) -> (f64, f64) {
-        let Some(state) = &mut self.state else { return (f64::NAN, f64::NAN) };
-        let leaf = |(name, tensor): (&String, &Tensor<B::InnerBackend, 2>)| {
-            (name.clone(), Tensor::<B, 2>::from_inner(tensor.clone()).require_grad())
-        };
-        let leaves: Parameters<B> = state.weights.iter().map(leaf).collect();
-        let quantized = stage.quantized.then(|| fake_quantize(&leaves, self.config.training.bits));
-        let weights = quantized.as_ref().unwrap_or(&leaves);
-
-        let indices: Vec<i32> = samples.iter().map(|&sample| sample as i32).collect();
-        let indices = Tensor::<B, 1, Int>::from_data(TensorData::new(indices, [samples.len()]), self.device);
-        let latents = weights[LATENTS].clone().select(0, indices);
-        let decoded = decode(&self.config.decoder, weights, latents);
-        let target = target::<B>(self.targets, samples, self.device);
-        let difference = decoded.clone().inner() - target.clone().inner();
-        let mse = (difference.clone() * difference).mean();
-        let loss = pixel_loss(&stage.loss, decoded, target);
-        let value = loss.clone().inner();
-        let gradients = loss.backward();
-        let training = &self.config.training;
-        let settings = StepSettings {
-            learning_rate: rate,
-            latent_rate: stage.latent_rate,
-            weight_decay: stage.weight_decay,
-            gradient_clip: training.gradient_clip,
-            ema: training.ema,
-        };
-        step::<B>(state, &leaves, &gradients, &settings);
-        let host = |tensor: Tensor<B::InnerBackend, 1>| tensor.into_data().iter::<f64>().next().unwrap_or(f64::NAN);
-        (host(value), host(mse))
-    }
-
-    fn status<'s>(&self, stage: &'s StageConfig) -> Status<'s> {
-        let (done, steps) = (self.steps_done(), self.steps_per_epoch());
-        let total = self.config.epochs() * steps;
-        let rate = (done - self.steps_before) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let count = self.position.step.max(1) as f64;
-        Status {
-            stage: &stage.name,
-            step: done,
-            steps: total,
-            epoch: self.position.epochs_done,
-            epochs: self.config.epochs(),
-            loss: self.position.loss_sum / count,
-            psnr: frames::psnr(self.position.mse_sum / count * 255.0 * 255.0),
-            epochs_per_minute: rate / steps as f64 * 60.0,
-            seconds_left: (total - done) as f64 / rate.max(1e-9),
-        }
-    }
-
-    fn metadata(&self) -> Metadata {
-        let position =
-            Position { optimizer_steps: self.state.as_ref().map_or(0, |state| state.steps), ..self.position.clone() };
-        Metadata::new(self.config.decoder.clone(), &self.clip, self.config.training.bits, position)
-    }
-
-    fn save(&mut self) -> Result<(), TrainError> {
-        if let Some(state) = &self.state {
-            Checkpoint::of_state(self.metadata(), state).write(&self.folder.last())?;
-        }
-        self.last_saved = Instant::now();
-        Ok(())
-    }
-
-    /// PSNR of the quantized moving average, through the decoder that `inflate` runs.
-    fn evaluate(&self) -> Result<f64, TrainError> {
-        let Some(state) = &self.state else { return Ok(f64::NEG_INFINITY) };
-        let representation = quantize(&Checkpoint::of_average(self.metadata(), &state.ema), None)?;
-        Ok(evaluate(&representation, self.targets)?.psnr)
-    }
-}
-
-/// The order of samples in an epoch: a function of seed and epoch alone, so a resumed run sees what an uninterrupted one sees.
-fn epoch_order(seed: u64, epoch: usize, samples: usize) -> Vec<usize> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(epoch as u64 + 1);
-    let mut order: Vec<usize> = (0..samples).collect();
-    order.shuffle(&mut rng);
-    order
-}
-
-/// The original pairs, `[n, 6, height, width]`, RGB in 0..1.
-fn target<B: AutodiffBackend>(targets: &Targets, samples: &[usize], device: &B::Device) -> Tensor<B, 4> {
-    let (height, width) = pairs::size(targets);
-    let mut values = Vec::with_capacity(samples.len() * FRAMES_PER_SAMPLE * 3 * height * width);
-    for &sample in samples {
-        for frame in pairs::pair(targets, sample) {
-            values.extend(frame.iter().map(|&v| f32::from(v) / 255.0));
-        }
-    }
-    let shape = [samples.len(), FRAMES_PER_SAMPLE * 3, height, width];
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_epoch_sees_every_pair_in_its_own_order() {
-        let orders: Vec<Vec<usize>> = (0..3).map(|epoch| epoch_order(7, epoch, 50)).collect();
-        for order in &orders {
-            let mut sorted = order.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..50).collect::<Vec<_>>());
-        }
-        assert!(orders[0] != orders[1] && orders[1] != orders[2]);
-        assert_eq!(orders[1], epoch_order(7, 1, 50));
-        assert!(orders[0] != epoch_order(8, 0, 50));
-    }
+    let evaluation = evaluate(&representation, targets, evaluators.as_deref_mut(), bytes.len())?;
+    let finished =
+        Finished { config, targets, representation: &representation, bytes: &bytes, evaluation: &evaluation, seconds };
+    report::write(folder, &finished, evaluators)?;
+    Ok(Outcome::Finished { archive_bytes: bytes.len(), evaluation, seconds })
 }

@@ -6,7 +6,7 @@ use common::{Watch, recipe, scene};
 use train::{Checkpoint, Device, Metrics, Outcome, RunFolder, TrainError, evaluate, quantize, train_on};
 
 fn run(folder: &RunFolder, resume: bool, watch: &mut Watch) -> Result<Outcome, TrainError> {
-    train_on(Device::Cpu, &recipe(), &scene(11), folder, resume, watch)
+    train_on(Device::Cpu, &recipe(), &scene(11), None, folder, resume, watch)
 }
 
 #[test]
@@ -16,15 +16,16 @@ fn a_run_learns_and_leaves_a_whole_folder() {
     config.stage[0].epochs = 60;
     let targets = scene(11);
     let mut watch = Watch::default();
-    let outcome = train_on(Device::Cpu, &config, &targets, &folder, false, &mut watch).unwrap();
-    let Outcome::Finished { archive_bytes, psnr, .. } = outcome else { panic!("{outcome:?}") };
+    let outcome = train_on(Device::Cpu, &config, &targets, None, &folder, false, &mut watch).unwrap();
+    let Outcome::Finished { archive_bytes, evaluation, .. } = outcome else { panic!("{outcome:?}") };
+    let psnr = evaluation.psnr;
 
     // What the archive decodes to is what the run says of it.
     let bytes = std::fs::read(folder.archive()).unwrap();
     assert_eq!(bytes.len(), archive_bytes);
     let representation = archive::decode(&bytes).unwrap();
     assert_eq!((representation.clip.frames, representation.clip.samples()), (11, 5));
-    assert_eq!(evaluate(&representation, &targets).unwrap().psnr, psnr);
+    assert_eq!(evaluate(&representation, &targets, None, bytes.len()).unwrap().psnr, psnr);
     assert_eq!(quantize(&Checkpoint::read(&folder.best()).unwrap(), None).unwrap(), representation);
 
     // The mean frame is what a decoder reaches that ignores its latents; a moving square must beat it.
@@ -88,20 +89,20 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
     assert!(matches!(run(&folder, false, &mut Watch::default()), Err(TrainError::Exists(_))));
     let mut other = recipe();
     other.stage[0].learning_rate = 0.5;
-    let result = train_on(Device::Cpu, &other, &scene(11), &folder, true, &mut Watch::default());
+    let result = train_on(Device::Cpu, &other, &scene(11), None, &folder, true, &mut Watch::default());
     let message = result.unwrap_err().to_string();
     assert!(message.contains("learning_rate = 0.5"), "{message}");
-    let result = train_on(Device::Cpu, &recipe(), &scene(13), &folder, true, &mut Watch::default());
+    let result = train_on(Device::Cpu, &recipe(), &scene(13), None, &folder, true, &mut Watch::default());
     assert!(matches!(result, Err(TrainError::OtherClip { .. })));
     assert_eq!(std::fs::read(folder.last()).unwrap(), before);
 
     let mut larger = recipe();
     larger.decoder.stem.height = 7;
     let elsewhere = RunFolder::new(base.path().join("other"));
-    let result = train_on(Device::Cpu, &larger, &scene(11), &elsewhere, false, &mut Watch::default());
+    let result = train_on(Device::Cpu, &larger, &scene(11), None, &elsewhere, false, &mut Watch::default());
     assert!(matches!(result, Err(TrainError::OtherSize { .. })));
     assert!(!elsewhere.path().exists());
-    let result = train_on(Device::Cpu, &recipe(), &scene(0), &elsewhere, false, &mut Watch::default());
+    let result = train_on(Device::Cpu, &recipe(), &scene(0), None, &elsewhere, false, &mut Watch::default());
     assert!(matches!(result, Err(TrainError::NoFrames(_))));
 }
 
@@ -112,7 +113,7 @@ fn a_diverging_run_says_so_and_keeps_its_last_checkpoint() {
     let mut config = recipe();
     config.stage[0].learning_rate = 1e6;
     config.stage[0].weight_decay = 1e6;
-    let result = train_on(Device::Cpu, &config, &scene(11), &folder, false, &mut Watch::default());
+    let result = train_on(Device::Cpu, &config, &scene(11), None, &folder, false, &mut Watch::default());
     assert!(matches!(result, Err(TrainError::Diverged { .. })), "{result:?}");
 }
 
@@ -141,5 +142,5 @@ fn damaged_checkpoints_are_refused() {
     refused(&patch(b"\"hnerv\"", b"\"other\""));
     refused(&patch(b"ema/rgb_0.bias", b"ema/rgb_9.bias"));
     refused(&patch(b"latent_dim\\\":5", b"latent_dim\\\":6"));
-    refused(&patch(b"version\\\":1", b"version\\\":2"));
+    refused(&patch(b"version\\\":2", b"version\\\":3"));
 }

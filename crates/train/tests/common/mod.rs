@@ -5,7 +5,7 @@
 use frames::RgbFrame;
 use perception::targets::{TargetInfo, Targets};
 use repr::{Architecture, Layer, Refine, Stage, Stem};
-use train::{ClipConfig, Config, LossConfig, Observer, StageConfig, Status, TrainingConfig};
+use train::{ClipConfig, Config, Evaluation, LossConfig, Observer, StageConfig, Status, TrainingConfig};
 
 pub const HEIGHT: usize = 48;
 pub const WIDTH: usize = 64;
@@ -48,19 +48,16 @@ pub fn recipe() -> Config {
         ],
     };
     let pixels = StageConfig {
-        name: "pixels".into(),
         epochs: 4,
-        loss: LossConfig { l1: 1.0, mse: 0.5, ssim: 0.1 },
         learning_rate: 1e-2,
-        latent_rate: 10.0,
         final_rate: 0.1,
         warm_up: 1.0,
-        weight_decay: 0.0,
-        quantized: false,
+        ..StageConfig::new("pixels", LossConfig { l1: 1.0, mse: 0.5, ssim: 0.1, ..Default::default() })
     };
     let int8 = StageConfig { name: "int8".into(), epochs: 2, learning_rate: 1e-3, quantized: true, ..pixels.clone() };
     Config {
         clip: ClipConfig { path: "scene.mkv".into(), source: None },
+        evaluators: None,
         decoder,
         training: TrainingConfig { batch: 2, evaluate_every: 2, ..Default::default() },
         stage: vec![pixels, int8],
@@ -88,8 +85,8 @@ impl Observer for Watch {
         self.losses.push(status.loss);
     }
 
-    fn evaluated(&mut self, _: usize, psnr: f64, _: bool) {
-        self.evaluations.push(psnr);
+    fn evaluated(&mut self, _: usize, evaluation: &Evaluation, _: bool) {
+        self.evaluations.push(evaluation.psnr);
     }
 
     fn interrupted(&self) -> bool {

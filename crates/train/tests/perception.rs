@@ -1,0 +1,137 @@
+//! Runs whose loss asks the evaluators, on the project's own ones; skipped with a word without ONNX Runtime.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{HEIGHT, WIDTH, Watch, recipe, scene};
+use frames::RgbFrame;
+use perception::Evaluators;
+use perception::targets::{TargetOutputs, Targets};
+use train::{
+    Checkpoint, Config, Device, EvaluatorsConfig, LossConfig, Metrics, Outcome, RateConfig, RunFolder,
+    SegmentationConfig, SegmentationKind, StageConfig, Start, TrainError, evaluate, quantize, train_on,
+};
+
+fn asset(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets").join(name)
+}
+
+fn paths() -> EvaluatorsConfig {
+    EvaluatorsConfig { segnet: asset("segnet-demo.onnx"), posenet: asset("posenet-demo.onnx") }
+}
+
+fn evaluators() -> Option<Evaluators> {
+    let EvaluatorsConfig { segnet, posenet } = paths();
+    Evaluators::load(&segnet, &posenet, 2).inspect_err(|error| eprintln!("skipped: {error}")).ok()
+}
+
+/// The scene with what the evaluators say of it.
+fn targets(evaluators: &mut Evaluators, frames: usize) -> Targets {
+    let mut targets = scene(frames);
+    let frame = |index: usize| {
+        let planes = targets.frame(index).unwrap();
+        let pixel = |i: usize| [0, 1, 2].map(|c| planes[c * HEIGHT * WIDTH + i]);
+        RgbFrame::new(WIDTH, HEIGHT, (0..HEIGHT * WIDTH).flat_map(pixel).collect()).unwrap()
+    };
+    let samples = (0..frames / 2).map(|i| evaluators.evaluate([&frame(2 * i), &frame(2 * i + 1)]).unwrap()).collect();
+    let [segnet, posenet] = [evaluators.segnet_hash(), evaluators.posenet_hash()].map(|hash| *hash.as_bytes());
+    targets.outputs = Some(TargetOutputs { segnet, posenet, samples });
+    targets
+}
+
+/// Pixels first, then all that the curriculum knows.
+fn curriculum() -> Config {
+    let segmentation = |kind| SegmentationConfig { kind, weight: 100.0, tau: 0.3, hard: 1.0, hard_margin: 1.0 };
+    let loss = |kind| LossConfig { pose: 1.0, segmentation: Some(segmentation(kind)), ..LossConfig::default() };
+    let mut config = recipe();
+    config.evaluators = Some(paths());
+    config.stage.truncate(1);
+    config.stage[0].epochs = 30;
+    config.stage.extend([
+        StageConfig {
+            epochs: 4,
+            learning_rate: 2e-3,
+            muon: Some(train::MuonConfig { learning_rate: 2e-3, weight_decay: 0.0, momentum: 0.95 }),
+            batch: Some(1),
+            ..StageConfig::new("softplus", loss(SegmentationKind::Softplus))
+        },
+        StageConfig {
+            epochs: 2,
+            start: Start::Best,
+            quantized: true,
+            learned_steps: true,
+            ..StageConfig::new(
+                "sigmoid",
+                LossConfig { rate: Some(RateConfig { weight: 1.0, sigma: 0.2 }), ..loss(SegmentationKind::Sigmoid) },
+            )
+        },
+    ]);
+    config
+}
+
+#[test]
+fn perception_training_lowers_the_score_and_keeps_the_best() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let targets = targets(&mut evaluators, 9);
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    let outcome =
+        train_on(Device::Cpu, &curriculum(), &targets, Some(&mut evaluators), &folder, false, &mut Watch::default());
+    let Outcome::Finished { archive_bytes, evaluation, .. } = outcome.unwrap() else { panic!("not finished") };
+    let score = evaluation.score.unwrap();
+    let lines = Metrics::read(&folder.metrics()).unwrap();
+    let scores: Vec<f64> = lines.iter().filter_map(|line| Some(line.score?.score)).collect();
+    let after_pixels = lines[29].score.unwrap();
+    assert!(score.score < 0.9 * after_pixels.score, "{score:?} after {after_pixels:?}");
+    // The archive is that of the best evaluation, of the bytes that it has.
+    assert_eq!(scores.iter().copied().fold(f64::INFINITY, f64::min), score.score);
+    assert_eq!(std::fs::metadata(folder.archive()).unwrap().len(), archive_bytes as u64);
+    assert_eq!(score.archive_bytes, archive_bytes);
+    let rate = archive_bytes as f64 / targets.info.clip_bytes as f64;
+    assert!((score.score - perception::score(score.segnet, score.posenet, rate)).abs() < 1e-12);
+    assert_eq!(evaluation.pair_distortions.len(), 4);
+    let representation = quantize(&Checkpoint::read(&folder.best()).unwrap(), None).unwrap();
+    let again = evaluate(&representation, &targets, Some(&mut evaluators), archive_bytes).unwrap();
+    assert_eq!(again, evaluation);
+    // Where the loss has no pixel terms, no PSNR is made up; where it asks no evaluators, no distortion.
+    assert!(lines[0].psnr.is_some() && lines[0].segnet.is_none());
+    assert!(lines[33].psnr.is_none() && lines[33].segnet.is_some() && lines[33].posenet.is_some());
+}
+
+#[test]
+fn an_interrupted_perception_run_resumes_to_the_same_archive() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let targets = targets(&mut evaluators, 4);
+    let mut config = curriculum();
+    config.stage[0].epochs = 2;
+    config.stage[1].epochs = 2;
+    let base = tempfile::tempdir().unwrap();
+    let whole = RunFolder::new(base.path().join("whole"));
+    let mut run = |folder: &RunFolder, resume: bool, watch: &mut Watch| {
+        train_on(Device::Cpu, &config, &targets, Some(&mut evaluators), folder, resume, watch).unwrap()
+    };
+    run(&whole, false, &mut Watch::default());
+    let broken = RunFolder::new(base.path().join("broken"));
+    for (index, steps) in [1, 2, 2, 1, 2].into_iter().enumerate() {
+        assert_eq!(run(&broken, index > 0, &mut Watch::stop_after(steps)), Outcome::Interrupted);
+    }
+    run(&broken, true, &mut Watch::default());
+    assert_eq!(std::fs::read(broken.archive()).unwrap(), std::fs::read(whole.archive()).unwrap());
+}
+
+#[test]
+fn outputs_of_other_evaluators_are_refused() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    let mut targets = targets(&mut evaluators, 2);
+    let mut start = |targets: &Targets| {
+        train_on(Device::Cpu, &curriculum(), targets, Some(&mut evaluators), &folder, false, &mut Watch::stop_after(1))
+    };
+    targets.outputs.as_mut().unwrap().segnet[0] ^= 1;
+    assert!(matches!(start(&targets), Err(TrainError::OtherEvaluators { .. })));
+    targets.outputs = None;
+    assert!(matches!(start(&targets), Err(TrainError::OtherEvaluators { .. })));
+    assert!(!folder.path().exists());
+}
