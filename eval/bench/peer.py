@@ -34,7 +34,7 @@ def forward(rows, columns, batch, pairs):
 def whole(batch, pairs, path):
     with open(path, "wb") as file:
         for latents in torch.randn(pairs, LATENT_DIM).split(batch):
-            frames = 255 * model(6, 8)(latents).view(-1, 3, 384, 512)
+            frames = 255 * model(6, 8)(latents).reshape(-1, 3, 384, 512)
             frames = F.interpolate(frames, size=CLIP_SIZE, mode="bicubic", align_corners=False)
             file.write(frames.clamp_(0, 255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy())
 
