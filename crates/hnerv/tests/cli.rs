@@ -152,6 +152,59 @@ fn a_clip_becomes_an_archive() {
 }
 
 #[test]
+fn bytes_are_weighed_against_distortion() {
+    let bench = Bench::trained();
+    let plain = bench.read("run/archive.bin").len();
+    let curve = bench.succeeds("encode run -o rd.bin --lambda 50");
+    assert!(bench.read("rd.bin").len() < plain * 3 / 4, "{curve}");
+    assert!(curve.starts_with(&format!("plain: {plain} bytes")) && curve.contains("lambda 50.00000: "), "{curve}");
+    bench.succeeds(&format!("encode run -o target.bin --original clip.mkv --target-bytes {}", plain * 3 / 4));
+    assert!(bench.read("target.bin").len() <= plain * 3 / 4);
+
+    bench.refuses("encode run -o x.bin --target-bytes 20", &["20 bytes", "least"]);
+    for (arguments, words) in [
+        ("--lambda 0", ["--lambda", "positive"]),
+        ("--lambda nan", ["--lambda", "positive"]),
+        ("--lambda 1 --bits 6", ["--lambda", "--bits"]),
+        ("--lambda 1 --target-bytes 900", ["--lambda", "--target-bytes"]),
+        ("--lambda 1 --sidecar", ["--original", "required"]),
+        ("--sidecar --original clip.mkv", ["--segnet", "--lambda"]),
+        ("--segnet s.onnx --original clip.mkv", ["--posenet", "required"]),
+        ("--segnet s.onnx --posenet p.onnx", ["--original", "required"]),
+        ("--lambda 1 --original nowhere.mkv", ["nowhere.mkv", ""]),
+        ("--lambda 1 --original recipe.toml", ["recipe.toml", ""]),
+        ("--lambda 1 --sidecar --original clip.mkv --sidecar-passes 0", ["--sidecar-passes", "1"]),
+    ] {
+        bench.refuses(&format!("encode run -o x.bin {arguments}"), &words);
+    }
+    fs::copy(clip("h264.mp4"), bench.path("other.mp4")).unwrap();
+    bench.refuses("encode run -o x.bin --lambda 1 --original other.mp4", &["other.mp4", "12", "trained on"]);
+}
+
+#[test]
+fn a_sidecar_search_that_was_interrupted_goes_on() {
+    let bench = Bench::trained();
+    let search =
+        |output: &str| format!("encode run -o {output} --lambda 0.5 --sidecar --original clip.mkv --sidecar-passes 60");
+    let mut child = bench.command(&search("broken.bin")).stderr(Stdio::piped()).spawn().unwrap();
+    // Any moment will do: before the search has begun, nothing is kept and the command begins anew.
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+    assert_eq!(status.code() == Some(130), !bench.path("broken.bin").exists());
+    bench.succeeds(&search("broken.bin"));
+    let report = bench.succeeds(&search("whole.bin"));
+    assert_eq!(bench.read("broken.bin"), bench.read("whole.bin"));
+    assert!(report.contains("PSNR"), "{report}");
+    assert!(!bench.path("broken.bin.search").exists() && !bench.path("whole.bin.search").exists());
+    // A state that is none, or of another search, is no obstacle.
+    bench.write("whole.bin.search", "no state");
+    bench.succeeds(&search("whole.bin"));
+    assert_eq!(bench.read("broken.bin"), bench.read("whole.bin"));
+}
+
+#[test]
 fn a_public_archive_is_taken_over() {
     let Some(foreign) = testdata::shared("archives/hnerv-muon-public.bin") else { return };
     let bench = Bench::new(1);

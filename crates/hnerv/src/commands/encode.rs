@@ -1,14 +1,28 @@
 //! `hnerv encode`
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use train::{Checkpoint, RunFolder, quantize};
+use anyhow::{Context, bail, ensure};
+use cli::Progress;
+use encode::{Goal, Judge, Point, Quantizer, Search, SearchState, Source, fidelity, walk};
+use perception::Evaluators;
+use perception::targets::Targets;
+use repr::Representation;
+use train::{Checkpoint, RunFolder, evaluate, quantize};
 
 use crate::commands::inspect;
+use crate::footage;
+
+/// How often a search is saved.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Quantize a checkpoint and entropy-code it; prints the byte budget.
+///
+/// Plain by default: one step a tensor, rounded. --lambda and --target-bytes choose steps, bit widths and rounding by rate and
+/// distortion, and print the curve they walk; with evaluators and neither of them, the point of the lowest score is taken.
+/// --sidecar then corrects single samples. Ctrl-C keeps a sidecar search beside the output; the same command goes on.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A checkpoint (.safetensors), or a run folder: its best checkpoint.
@@ -19,23 +33,234 @@ pub struct Arguments {
     /// Bits of the weights [default: the recipe's].
     #[arg(long, value_parser = clap::value_parser!(u8).range(i64::from(repr::MIN_BITS)..=i64::from(repr::MAX_BITS)))]
     bits: Option<u8>,
+    /// Quantize by rate and distortion; X is the mean squared error, in levels of 8-bit RGB, that 1000 bytes are worth.
+    #[arg(long, value_name = "X", conflicts_with = "bits", value_parser = parse_lambda)]
+    lambda: Option<f64>,
+    /// Quantize by rate and distortion, to at most N bytes (a sidecar not counted).
+    #[arg(long, value_name = "N", conflicts_with_all = ["bits", "lambda"])]
+    target_bytes: Option<usize>,
+    /// Correct single samples by their effect on the score or, without evaluators, on the pixels.
+    #[arg(long, requires = "original")]
+    sidecar: bool,
+    /// How often the sidecar search goes over the clip.
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=100))]
+    sidecar_passes: u8,
+    /// What to compare with: the clip that was trained on, or its target cache.
+    #[arg(long, value_name = "CLIP")]
+    original: Option<PathBuf>,
+    /// SegNet-style evaluator (ONNX).
+    #[arg(long, requires = "posenet", requires = "original")]
+    segnet: Option<PathBuf>,
+    /// PoseNet-style evaluator (ONNX).
+    #[arg(long, requires = "segnet")]
+    posenet: Option<PathBuf>,
+    /// Processor threads [default: all cores].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+fn parse_lambda(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
+    value.ok_or_else(|| "must be a positive number".into())
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let source = if arguments.source.is_dir() {
-        let best = RunFolder::new(&arguments.source).best();
-        if !best.exists() {
-            anyhow::bail!("{} holds no checkpoint yet ({}); train longer", arguments.source.display(), best.display());
-        }
-        best
-    } else {
-        arguments.source.clone()
+    if let Some(threads) = arguments.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
+    }
+    let judged = arguments.segnet.is_some() || arguments.lambda.is_some();
+    ensure!(
+        !arguments.sidecar || judged,
+        "--sidecar needs --segnet and --posenet, or --lambda to weigh bytes against the error on the pixels"
+    );
+    let path = checkpoint(&arguments.source)?;
+    let checkpoint = Checkpoint::read(&path)?;
+    let plain = quantize(&checkpoint, arguments.bits).context(path.display().to_string())?;
+    let (parameters, latents) = checkpoint.average();
+    let source = Source { parameters, latents, plain };
+    let mut original = Original::load(arguments, &source.plain)?;
+
+    let goal = match (arguments.lambda, arguments.target_bytes, arguments.bits) {
+        (Some(lambda), ..) => Some(Goal::Lambda(lambda)),
+        (_, Some(bytes), _) => Some(Goal::Bytes(bytes)),
+        (_, _, None) if original.evaluators.is_some() => Some(Goal::Cost),
+        _ => None,
     };
-    let checkpoint = Checkpoint::read(&source)?;
-    let representation = quantize(&checkpoint, arguments.bits).context(source.display().to_string())?;
+    let representation = if arguments.sidecar {
+        let key = key(arguments, &path)?;
+        sidecar(arguments, &source, goal, &mut original, &key)?
+    } else {
+        quantized(&source, goal, &mut original)?
+    };
     let bytes = archive::encode(&representation)?;
     output::write_whole(&arguments.output, &bytes)?;
-    let table = inspect::table(&arguments.output.display().to_string(), &bytes)?;
-    std::io::stdout().write_all(table.as_bytes()).context("standard output")
+    if arguments.sidecar {
+        // What is left of a search that came to its end is of no use.
+        let _ = std::fs::remove_file(state_path(&arguments.output));
+    }
+    let mut text = inspect::table(&arguments.output.display().to_string(), &bytes)?;
+    if original.targets.is_some() {
+        let (_, worth) = original.measure(&source, &representation, bytes.len())?;
+        text += &format!("{}: {} bytes, {worth}\n", arguments.output.display(), bytes.len());
+    }
+    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+}
+
+/// The checkpoint that `source` means.
+fn checkpoint(source: &Path) -> anyhow::Result<PathBuf> {
+    if !source.is_dir() {
+        return Ok(source.into());
+    }
+    let best = RunFolder::new(source).best();
+    ensure!(best.exists(), "{} holds no checkpoint yet ({}); train longer", source.display(), best.display());
+    Ok(best)
+}
+
+/// What results are compared with, as far as it was given.
+struct Original {
+    targets: Option<Targets>,
+    evaluators: Option<Evaluators>,
+}
+
+impl Original {
+    fn load(arguments: &Arguments, plain: &Representation) -> anyhow::Result<Self> {
+        let threads = rayon::current_num_threads();
+        let mut evaluators = match arguments.segnet.as_ref().zip(arguments.posenet.as_ref()) {
+            Some((segnet, posenet)) => Some(Evaluators::load(segnet, posenet, threads)?),
+            None => None,
+        };
+        let Some(path) = &arguments.original else { return Ok(Self { targets: None, evaluators }) };
+        let targets = footage::load(path, plain.architecture.output_size(), evaluators.as_mut())?;
+        let (frames, expected) = (targets.frame_count(), plain.clip.frames);
+        let text = path.display();
+        ensure!(
+            frames == expected,
+            "{text} has {frames} frames, the checkpoint {expected}; give the clip it was trained on"
+        );
+        if let Some(evaluators) = &evaluators {
+            let fits = |outputs: &perception::targets::TargetOutputs| {
+                outputs.segnet == *evaluators.segnet_hash().as_bytes()
+                    && outputs.posenet == *evaluators.posenet_hash().as_bytes()
+            };
+            ensure!(
+                targets.outputs.as_ref().is_some_and(fits),
+                "{text} holds no outputs of these evaluators; give the clip itself, or make it anew with hnerv targets"
+            );
+        }
+        Ok(Self { targets: Some(targets), evaluators })
+    }
+
+    /// What a representation costs, and the same in words: by the score, else by the error on the pixels, else by that
+    /// against the decoder's own floats.
+    fn measure(
+        &mut self,
+        source: &Source,
+        representation: &Representation,
+        bytes: usize,
+    ) -> anyhow::Result<(f64, String)> {
+        let Some(targets) = &self.targets else {
+            let psnr = fidelity(source, representation)?;
+            return Ok((-psnr, format!("PSNR {psnr:.2} dB to the floats' frames")));
+        };
+        let evaluation = evaluate(representation, targets, self.evaluators.as_mut(), bytes)?;
+        let psnr = format!("PSNR {:.2} dB", evaluation.psnr);
+        Ok(match evaluation.score {
+            Some(score) => {
+                let text = format!(
+                    "SegNet {:.6}, PoseNet {:.6}, score {:.4}, {psnr}",
+                    score.segnet, score.posenet, score.score
+                );
+                (score.score, text)
+            }
+            None => (-evaluation.psnr, psnr),
+        })
+    }
+}
+
+/// The representation at the goal, or the plain one.
+fn quantized(source: &Source, goal: Option<Goal>, original: &mut Original) -> anyhow::Result<Representation> {
+    let Some(goal) = goal else { return Ok(source.plain.clone()) };
+    let quantizer = Quantizer::new(source)?;
+    let mut stdout = std::io::stdout();
+    let point = walk(&quantizer, goal, |point: &Point| -> anyhow::Result<f64> {
+        let (cost, worth) = original.measure(source, &point.representation, point.bytes)?;
+        let lambda = point.lambda.map_or("plain".into(), |lambda| format!("lambda {lambda:.5}"));
+        writeln!(stdout, "{lambda}: {} bytes, {worth}", point.bytes).context("standard output")?;
+        if cli::interrupted() { Err(cli::Interrupted.into()) } else { Ok(cost) }
+    })?;
+    Ok(point.representation)
+}
+
+fn state_path(output: &Path) -> PathBuf {
+    let mut name = output.file_name().unwrap_or_default().to_owned();
+    name.push(".search");
+    output.with_file_name(name)
+}
+
+/// What tells one search from another: the checkpoint, the original, the evaluators and all that was asked for.
+fn key(arguments: &Arguments, checkpoint: &Path) -> anyhow::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    let files =
+        [Some(checkpoint), arguments.original.as_deref(), arguments.segnet.as_deref(), arguments.posenet.as_deref()];
+    for path in files.into_iter().flatten() {
+        let mut file = blake3::Hasher::new();
+        let read = std::fs::File::open(path).and_then(|opened| file.update_reader(opened).map(|_| ()));
+        read.with_context(|| format!("{}: cannot read; check the path", path.display()))?;
+        hasher.update(file.finalize().as_bytes());
+    }
+    let Arguments { bits, lambda, target_bytes, sidecar_passes, .. } = arguments;
+    hasher.update(
+        format!("{} {bits:?} {lambda:?} {target_bytes:?} {sidecar_passes}", env!("CARGO_PKG_VERSION")).as_bytes(),
+    );
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// The representation at the goal with its sidecar; goes on with a search that was interrupted.
+fn sidecar(
+    arguments: &Arguments,
+    source: &Source,
+    goal: Option<Goal>,
+    original: &mut Original,
+    key: &[u8; 32],
+) -> anyhow::Result<Representation> {
+    cli::watch_interrupts()?;
+    let path = state_path(&arguments.output);
+    let saved = std::fs::read(&path).ok().and_then(|bytes| SearchState::decode(&bytes, key));
+    let start = match &saved {
+        Some(state) => state.representation().clone(),
+        None => quantized(source, goal, original)?,
+    };
+    let Original { targets: Some(targets), evaluators } = original else {
+        bail!("--sidecar needs --original CLIP");
+    };
+    let judge = match (evaluators, &targets.outputs) {
+        (Some(evaluators), Some(outputs)) => {
+            Judge::Metric { evaluators, originals: &outputs.samples, clip_bytes: targets.info.clip_bytes }
+        }
+        _ => Judge::Pixels { lambda: arguments.lambda.unwrap_or_default() },
+    };
+    let curvature = Quantizer::new(source)?.latent_curvature().to_vec();
+    let mut search = Search::new(&start, &curvature, targets, judge, arguments.sidecar_passes.into())?;
+    let mut state = saved.unwrap_or_else(|| search.begin());
+    let mut progress = Progress::new("search", search.steps() as u64);
+    let mut written = Instant::now();
+    while state.finished() < search.steps() {
+        search.step(&mut state)?;
+        progress.set(state.finished() as u64, || {
+            let count = state.representation().sidecar.corrections().len();
+            format!("{:.5} without the bytes, {count} corrections", search.cost(&state))
+        });
+        let interrupted = cli::interrupted();
+        if interrupted || written.elapsed() > SAVE_EVERY {
+            output::write_whole(&path, &state.encode(key)?)?;
+            written = Instant::now();
+        }
+        if interrupted {
+            eprintln!("search: stopped, kept in {}; the same command goes on", path.display());
+            return Err(cli::Interrupted.into());
+        }
+    }
+    progress.finish(format!("{} corrections", state.representation().sidecar.corrections().len()));
+    Ok(state.representation().clone())
 }

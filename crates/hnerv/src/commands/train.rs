@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use cli::Progress;
-use train::{Config, Device, Observer, Outcome, RunFolder, Status, train_on};
+use perception::Evaluators;
+use train::{Config, Device, Evaluation, EvaluatorsConfig, Observer, Outcome, RunFolder, Score, Status, train_on};
 
 use crate::footage;
 
@@ -19,6 +20,12 @@ pub struct Arguments {
     /// The clip, instead of the recipe's: a video, or a target cache made by `hnerv targets`.
     #[arg(long)]
     clip: Option<PathBuf>,
+    /// SegNet-style evaluator (ONNX), instead of the recipe's.
+    #[arg(long, requires = "posenet")]
+    segnet: Option<PathBuf>,
+    /// PoseNet-style evaluator (ONNX), instead of the recipe's.
+    #[arg(long, requires = "segnet")]
+    posenet: Option<PathBuf>,
     /// The run folder [default: runs/<config stem>].
     #[arg(long)]
     out: Option<PathBuf>,
@@ -42,11 +49,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(clip) = &arguments.clip {
         (config.clip.path, config.clip.source) = (clip.clone(), None);
     }
+    if let Some((segnet, posenet)) = arguments.segnet.clone().zip(arguments.posenet.clone()) {
+        config.evaluators = Some(EvaluatorsConfig { segnet, posenet });
+    }
     if !config.clip.path.exists() {
         let source = config.clip.source.map(|text| format!("; {text}")).unwrap_or_default();
         bail!("the clip {} is absent{source}; or give another one with --clip", config.clip.path.display());
     }
-    config.clip.path = config.clip.path.canonicalize().context(config.clip.path.display().to_string())?;
+    let absolute = |path: &mut PathBuf| -> anyhow::Result<()> {
+        *path = path.canonicalize().with_context(|| format!("{}: cannot read; check the path", path.display()))?;
+        Ok(())
+    };
+    absolute(&mut config.clip.path)?;
 
     let stem = arguments.config.file_stem().unwrap_or_default();
     let folder = RunFolder::new(arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem)));
@@ -54,7 +68,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     cli::watch_interrupts()?;
-    let targets = footage::load(&config.clip.path, config.decoder.output_size())?;
+    let mut evaluators = match &mut config.evaluators {
+        Some(paths) => {
+            absolute(&mut paths.segnet)?;
+            absolute(&mut paths.posenet)?;
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let threads = arguments.threads.map_or(cores, usize::from);
+            Some(Evaluators::load(&paths.segnet, &paths.posenet, threads)?)
+        }
+        None => None,
+    };
+    let targets = footage::load(&config.clip.path, config.decoder.output_size(), evaluators.as_mut())?;
     let clip = train::clip(&targets);
     eprintln!(
         "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
@@ -67,27 +91,35 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         folder.path().display(),
     );
     let mut display = Display { progress: None };
-    let outcome = train_on(arguments.device, &config, &targets, &folder, arguments.resume, &mut display)?;
+    let (device, resume) = (arguments.device, arguments.resume);
+    let outcome = train_on(device, &config, &targets, evaluators.as_mut(), &folder, resume, &mut display)?;
     match outcome {
         Outcome::Interrupted => {
             eprintln!("train: stopped, checkpoint written; go on with --resume");
             Err(cli::Interrupted.into())
         }
-        Outcome::Finished { archive_bytes, psnr, seconds } => {
+        Outcome::Finished { archive_bytes, evaluation, seconds } => {
             if let Some(progress) = display.progress {
                 progress.finish(format!("{} epochs", config.epochs()));
             }
-            let minutes = seconds / 60.0;
-            let archive = folder.archive();
+            let (archive, minutes) = (folder.archive(), seconds / 60.0);
+            let worth = worth(&evaluation);
+            let line =
+                format!("{}: {archive_bytes} bytes, {worth}, {minutes:.1} minutes of training", archive.display());
             use std::io::Write;
-            let line = format!(
-                "{}: {archive_bytes} bytes, PSNR {psnr:.2} dB at {}x{}, {minutes:.1} minutes of training",
-                archive.display(),
-                targets.info.width,
-                targets.info.height,
-            );
             writeln!(std::io::stdout(), "{line}").context("standard output")
         }
+    }
+}
+
+/// An evaluation in words.
+fn worth(evaluation: &Evaluation) -> String {
+    let psnr = format!("PSNR {:.2} dB at decoder size", evaluation.psnr);
+    match evaluation.score {
+        Some(Score { segnet, posenet, score, .. }) => {
+            format!("score {score:.4} (SegNet {segnet:.6}, PoseNet {posenet:.6}), {psnr}")
+        }
+        None => psnr,
     }
 }
 
@@ -100,19 +132,22 @@ impl Observer for Display {
         let total = status.steps as u64;
         let progress = self.progress.get_or_insert_with(|| Progress::new("train", total));
         progress.set(status.step as u64, || {
-            let Status { stage, epoch, epochs, loss, psnr, epochs_per_minute, seconds_left, .. } = status;
+            let Status { stage, epoch, epochs, loss, epochs_per_minute, seconds_left, .. } = status;
+            let psnr = status.psnr.map(|psnr| format!(", PSNR {psnr:.2} dB")).unwrap_or_default();
+            let seen = |[segnet, posenet]: [f64; 2]| format!(", SegNet {segnet:.5}, PoseNet {posenet:.5}");
+            let distortions = status.distortions.map(seen).unwrap_or_default();
+            let left = seconds_left / 60.0;
             format!(
-                "epoch {epoch}/{epochs} {stage}: loss {loss:.5}, PSNR {psnr:.2} dB, {epochs_per_minute:.2} epochs/min, \
-                 {:.1} min left",
-                seconds_left / 60.0
+                "epoch {epoch}/{epochs} {stage}: loss {loss:.5}{psnr}{distortions}, {epochs_per_minute:.2} epochs/min, \
+                 {left:.1} min left"
             )
         });
     }
 
-    fn evaluated(&mut self, epoch: usize, psnr: f64, best: bool) {
+    fn evaluated(&mut self, epoch: usize, evaluation: &Evaluation, best: bool) {
         let note = if best { ", best so far" } else { "" };
         if let Some(progress) = &self.progress {
-            progress.line(&format!("train: epoch {epoch}: quantized PSNR {psnr:.2} dB{note}"));
+            progress.line(&format!("train: epoch {epoch}, quantized: {}{note}", worth(evaluation)));
         }
     }
 

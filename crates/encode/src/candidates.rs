@@ -1,0 +1,90 @@
+//! Which corrections of a sample are worth a trial: those that bring its frames nearest to the original.
+
+use frames::Planes;
+use repr::{COSINES, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Target, cosine};
+
+use crate::chain::Chain;
+
+/// What a correction's amount is a multiple of, in levels of 8-bit RGB; see `decoder`.
+const STEP: f64 = 0.5;
+/// Half waves along an axis, and one for none.
+const WAVES: usize = 4;
+
+/// A change of one target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Move {
+    /// What is moved.
+    pub target: Target,
+    /// By how much, beside what it is moved by already.
+    pub amount: i8,
+    /// What the mean squared error of the sample should fall by.
+    pub gain: f64,
+}
+
+/// The move of `target` to the best real amount, if an integer comes near it. The error falls by `2 a b - a^2 c` with the
+/// `slope` b and the curvature c.
+fn best(target: Target, slope: f64, curvature: f64) -> Option<Move> {
+    let amount = (slope / curvature).round().clamp(f64::from(-MAX_AMOUNT), f64::from(MAX_AMOUNT));
+    let gain = 2.0 * amount * slope - amount * amount * curvature;
+    (gain > 0.0).then_some(Move { target, amount: amount as i8, gain })
+}
+
+/// `cos(pi * wave * (i + 1/2) / len)`.
+fn waves(len: usize) -> [Vec<f32>; WAVES] {
+    let value = |wave: usize, i: usize| (std::f64::consts::PI * wave as f64 * (i as f64 + 0.5) / len as f64).cos();
+    std::array::from_fn(|wave| (0..len).map(|i| value(wave, i) as f32).collect())
+}
+
+/// Moves of single cosines, each the best for its target. `original` holds `[3, height, width]` of each frame.
+pub(crate) fn frame_moves(decoded: &[Planes; FRAMES_PER_SAMPLE], original: [&[u8]; FRAMES_PER_SAMPLE]) -> Vec<Move> {
+    let mut moves = Vec::new();
+    for (frame, (planes, original)) in (0u8..).zip(decoded.iter().zip(original)) {
+        let (height, width) = (planes.height(), planes.width());
+        let (rows, columns) = (waves(height), waves(width));
+        let values = (FRAMES_PER_SAMPLE * planes.data().len()) as f64;
+        for channel in 0..3u8 {
+            let plane = planes.plane(channel.into());
+            let original = original.chunks_exact(plane.len()).nth(channel.into()).unwrap_or_default();
+            let mut sums = [[0.0; WAVES]; WAVES];
+            for (y, (row, original)) in plane.chunks_exact(width).zip(original.chunks_exact(width)).enumerate() {
+                let along = columns.each_ref().map(|wave| {
+                    let terms = row.iter().zip(original).zip(wave);
+                    f64::from(terms.map(|((v, o), w)| (f32::from(*o) - v) * w).sum::<f32>())
+                });
+                for (sums, wave) in sums.iter_mut().zip(&rows) {
+                    sums.iter_mut().zip(along).for_each(|(sum, v)| *sum += v * f64::from(wave[y]));
+                }
+            }
+            for index in 0..COSINES as u8 {
+                let (u, v) = cosine(index);
+                // Squared, a wave is a half on average.
+                let power = [u, v].map(|wave| if wave == 0 { 1.0 } else { 0.5 }).iter().product::<f64>();
+                let (slope, curvature) =
+                    (STEP * sums[u][v] / values, STEP * STEP * power * (height * width) as f64 / values);
+                moves.extend(best(Target::Frame { frame, channel, cosine: index }, slope, curvature));
+            }
+        }
+    }
+    moves
+}
+
+/// Moves of single latent values; `curvature` is that of the mean squared error in each dimension.
+pub(crate) fn latent_moves(
+    chain: &Chain,
+    latent: &[f32],
+    latents: &QuantizedLatents,
+    curvature: &[f64],
+    original: [&[u8]; FRAMES_PER_SAMPLE],
+) -> Vec<Move> {
+    let trace = chain.forward(latent);
+    let values = trace.frames().len() as f32;
+    let residual = trace.frames().iter().zip(original.iter().flat_map(|frame| frame.iter()));
+    let gradient: Vec<f32> = residual.map(|(v, o)| 255.0 * (f32::from(*o) - 255.0 * v) / values).collect();
+    let slopes = chain.backward(&trace, &gradient).latent;
+    let dimensions = (0u16..).zip(slopes.iter().zip(curvature).zip(&latents.step));
+    let step = |(dimension, ((&slope, &curvature), &step)): (u16, ((&f32, &f64), &f32))| {
+        let (step, target) = (f64::from(step), Target::Latent { dimension });
+        best(target, f64::from(slope) * step, curvature * step * step)
+    };
+    dimensions.filter_map(step).collect()
+}

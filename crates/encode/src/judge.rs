@@ -1,0 +1,174 @@
+//! What a sample's corrections are worth: its distortion by the metric or on the pixels, and what the sum over all samples costs.
+
+use decoder::{Network, in_order};
+use frames::Planes;
+use perception::targets::Targets;
+use perception::{Distortions, Evaluators, SampleOutputs, evaluator_input, score};
+use repr::{Correction, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar, Target};
+
+use crate::EncodeError;
+use crate::candidates::Move;
+
+/// What corrections are judged by.
+pub enum Judge<'a> {
+    /// The challenge's score.
+    Metric {
+        /// The evaluators.
+        evaluators: &'a mut Evaluators,
+        /// Their outputs on the original, one entry a sample.
+        originals: &'a [SampleOutputs],
+        /// Size of the original's file in bytes.
+        clip_bytes: u64,
+    },
+    /// Mean squared error of the frames at the decoder's resolution, in levels of 8-bit RGB.
+    Pixels {
+        /// The error that a kilobyte (1000 bytes) is worth.
+        lambda: f64,
+    },
+}
+
+/// Distortion of a sample: SegNet's and PoseNet's, or the squared error and nothing. Additive over samples.
+pub(crate) type Terms = [f64; 2];
+
+/// A sample as it would be: the integers of its latent and its corrections.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Variant {
+    pub row: Vec<u8>,
+    pub sidecar: Sidecar,
+}
+
+impl Variant {
+    /// The variant after a move. A latent's integer is moved itself, which costs next to nothing; beyond its 8 bits, and for
+    /// all else, a correction is needed. Nothing where the move leads out of all ranges.
+    pub fn moved(&self, sample: u32, step: Move) -> Option<Self> {
+        let mut variant = self.clone();
+        if let Target::Latent { dimension } = step.target {
+            let value = variant.row.get_mut(usize::from(dimension))?;
+            if let Ok(moved) = u8::try_from(i16::from(*value) + i16::from(step.amount)) {
+                *value = moved;
+                return Some(variant);
+            }
+        }
+        let amount = variant.sidecar.amount(sample, step.target).checked_add(step.amount)?;
+        (-MAX_AMOUNT..=MAX_AMOUNT).contains(&amount).then(|| {
+            variant.sidecar.set(sample, step.target, amount);
+            variant
+        })
+    }
+
+    /// Whether the second frame, the only one that SegNet sees, is the same as that of `other`.
+    fn same_second_frame(&self, other: &Self) -> bool {
+        let moves_second = |c: &&Correction| !matches!(c.target, Target::Frame { frame: 0, .. });
+        let second =
+            |variant: &Self| variant.sidecar.corrections().iter().filter(moves_second).copied().collect::<Vec<_>>();
+        self.row == other.row && second(self) == second(other)
+    }
+}
+
+/// The decoder that variants run through.
+pub(crate) struct Stage<'a> {
+    pub network: Network,
+    /// Minima and steps; the integers are the variants'.
+    pub latents: QuantizedLatents,
+    pub targets: &'a Targets,
+}
+
+impl<'a> Stage<'a> {
+    /// The latent of a variant.
+    pub fn latent(&self, variant: &Variant) -> Vec<f32> {
+        let (minimum, step) = (self.latents.minimum.clone(), self.latents.step.clone());
+        let row = QuantizedLatents { minimum, step, values: variant.row.clone() };
+        row.corrected_row(0, variant.sidecar.corrections()).unwrap_or_default()
+    }
+
+    /// Both frames of a sample of the original, `[3, height, width]` at the decoder's resolution.
+    pub fn original(&self, sample: usize) -> [&'a [u8]; FRAMES_PER_SAMPLE] {
+        let first = self.targets.frame(2 * sample).unwrap_or_default();
+        [first, self.targets.frame(2 * sample + 1).unwrap_or(first)]
+    }
+}
+
+/// Sum of squared differences of 8-bit values over their number.
+fn squared_error(decoded: &[Planes; FRAMES_PER_SAMPLE], original: [&[u8]; FRAMES_PER_SAMPLE]) -> f64 {
+    let (mut sum, mut count) = (0, 0);
+    for (frame, original) in decoded.iter().zip(original) {
+        let error = |(&value, &original): (&f32, &u8)| {
+            // A cast saturates, and maps NaN to 0, as the last step of inflate does.
+            u64::from((value.round_ties_even() as u8).abs_diff(original)).pow(2)
+        };
+        sum += frame.data().iter().zip(original).map(error).sum::<u64>();
+        count += original.len();
+    }
+    sum as f64 / count.max(1) as f64
+}
+
+impl Judge<'_> {
+    /// Measures variants of a sample, on the frames that inflate gives. `known` are the terms of one variant, if any are.
+    pub(crate) fn measure(
+        &mut self,
+        stage: &Stage<'_>,
+        sample: usize,
+        variants: &[Variant],
+        known: Option<(&Variant, Terms)>,
+    ) -> Result<Vec<Terms>, EncodeError> {
+        let threads = rayon::current_num_threads();
+        let mut terms = Vec::new();
+        match self {
+            Self::Metric { evaluators, originals, .. } => {
+                let missing = || EncodeError::Original {
+                    found: format!("{} samples", originals.len()),
+                    needed: format!("sample {sample}"),
+                };
+                let original = originals.get(sample).ok_or_else(missing)?;
+                let work = |i: usize, used: Option<_>| -> Result<_, EncodeError> {
+                    let _: Option<[Planes; FRAMES_PER_SAMPLE]> = used;
+                    let variant = &variants[i];
+                    let frames = stage.network.frames(&stage.latent(variant), variant.sidecar.corrections(), None)?;
+                    Ok(frames.each_ref().map(evaluator_input))
+                };
+                in_order(0..variants.len(), threads, work, |i, [first, second]| {
+                    let pose = evaluators.pose([first, second])?;
+                    let segnet =
+                        known.filter(|(variant, _)| variant.same_second_frame(&variants[i])).map(|(_, terms)| terms[0]);
+                    let classes = match segnet {
+                        Some(_) => Vec::new(),
+                        None => evaluators.classes(second)?,
+                    };
+                    let mut distortions = Distortions::default();
+                    distortions.add(original, &SampleOutputs { classes, pose });
+                    terms.push([segnet.unwrap_or(distortions.segnet()), distortions.posenet()]);
+                    Ok::<_, EncodeError>(())
+                })?;
+            }
+            Self::Pixels { .. } => {
+                let work = |i: usize, _: Option<f64>| -> Result<f64, EncodeError> {
+                    let variant = &variants[i];
+                    let frames = stage.network.native(&stage.latent(variant), variant.sidecar.corrections())?;
+                    Ok(squared_error(&frames, stage.original(sample)))
+                };
+                in_order(0..variants.len(), threads, work, |_, error| {
+                    terms.push([*error, 0.0]);
+                    Ok::<_, EncodeError>(())
+                })?;
+            }
+        }
+        Ok(terms)
+    }
+
+    /// What the sum of `samples` terms costs, bytes aside.
+    pub(crate) fn total(&self, sums: Terms, samples: usize) -> f64 {
+        let [first, second] = sums.map(|sum| sum / samples.max(1) as f64);
+        match self {
+            Self::Metric { .. } => score(first, second, 0.0),
+            Self::Pixels { .. } => first,
+        }
+    }
+
+    /// What a bit costs.
+    pub(crate) fn bit(&self) -> f64 {
+        match self {
+            Self::Metric { clip_bytes, .. } => score(0.0, 0.0, 1.0 / 8.0 / (*clip_bytes).max(1) as f64),
+            Self::Pixels { lambda } => lambda / 8000.0,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The whole representation at one exchange rate between bytes and error.
+
+use rayon::prelude::*;
+use repr::{QuantizedLatents, QuantizedTensor, Representation, Sidecar};
+
+use crate::chain::Chain;
+use crate::curvature::Curvature;
+use crate::layer::{QuantizedLayer, balanced_step, quantize_layer, short_step};
+use crate::{EncodeError, Source};
+
+/// Quantizes one source at any exchange rate.
+pub struct Quantizer<'a> {
+    source: &'a Source,
+    curvature: Curvature,
+}
+
+/// Fewest bits that hold all of `values`.
+fn width(values: &[i16]) -> u8 {
+    let fits = |bits: &u8| values.iter().all(|&q| (-(1i16 << (bits - 1))..1 << (bits - 1)).contains(&q));
+    (repr::MIN_BITS..repr::MAX_BITS).find(fits).unwrap_or(repr::MAX_BITS)
+}
+
+impl<'a> Quantizer<'a> {
+    /// Checks the source and probes its decoder, on rayon's current threads: for the reference architecture half a minute on
+    /// two cores.
+    pub fn new(source: &'a Source) -> Result<Self, EncodeError> {
+        source.plain.validate()?;
+        let architecture = &source.plain.architecture;
+        if source.latents.len() != source.plain.latents.values.len() {
+            return Err(repr::TensorsError::Missing("latents".into()).into());
+        }
+        let chain = Chain::new(architecture, &source.parameters)?;
+        let fan_ins: Vec<usize> = architecture.parameters().chunks(2).map(|pair| pair[0].fan_in()).collect();
+        let curvature = Curvature::new(&chain, &source.latents, architecture.latent_dim, &fan_ins);
+        Ok(Self { source, curvature })
+    }
+
+    /// What was given to [`new`](Self::new).
+    pub fn source(&self) -> &Source {
+        self.source
+    }
+
+    /// Growth of a sample's mean squared error, in levels of 8-bit RGB, with the square of each latent value; what
+    /// [`Search`](crate::Search) takes its strides from.
+    pub fn latent_curvature(&self) -> &[f64] {
+        &self.curvature.latent
+    }
+
+    /// The exchange rate, in mean squared error per kilobyte, at which the error should come out near `error` if the
+    /// parameters' bits alone mattered: `D = c 2^(-2R/n)` gives `-dD/dR = 2 ln 2 D / n`.
+    pub(crate) fn rate_at(&self, error: f64) -> f64 {
+        let parameters = self.source.plain.architecture.parameter_count().max(1);
+        2.0 * std::f64::consts::LN_2 * error / parameters as f64 * 8000.0
+    }
+
+    /// The quantization with about the least `error + lambda * kilobytes`, where the error is the mean squared difference of
+    /// the decoder's frames from those of the floats, in levels of 8-bit RGB.
+    pub fn quantize(&self, lambda: f64) -> Result<Representation, EncodeError> {
+        let (source, plain) = (self.source, &self.source.plain);
+        let lambda = lambda.max(0.0) / 8000.0;
+        let parameters = plain.architecture.parameters();
+        let jobs = plain.parameters.par_chunks(2).zip(&self.curvature.layers);
+        let layers: Result<Vec<QuantizedLayer>, EncodeError> = jobs
+            .map(|(pair, curvature)| {
+                let values =
+                    |tensor: &QuantizedTensor| source.parameters.get(&tensor.name).map(|t| t.values.as_slice());
+                let trained = pair[0].steps.first().copied().unwrap_or(1.0);
+                Ok(quantize_layer([values(&pair[0])?, values(&pair[1])?], trained, curvature, lambda))
+            })
+            .collect();
+        let mut tensors = Vec::new();
+        for (pair, layer) in parameters.chunks(2).zip(layers?) {
+            for (parameter, (values, step)) in
+                pair.iter().zip([(layer.weight, layer.steps[0]), (layer.bias, layer.steps[1])])
+            {
+                let (name, shape, bits) = (parameter.name.clone(), parameter.shape.clone(), width(&values));
+                tensors.push(QuantizedTensor { name, shape, bits, steps: vec![step], values });
+            }
+        }
+        Ok(Representation {
+            architecture: plain.architecture.clone(),
+            clip: plain.clip.clone(),
+            parameters: tensors,
+            latents: self.latents(lambda),
+            sidecar: Sidecar::default(),
+        })
+    }
+
+    /// Each dimension on the grid whose step balances rate and error, at least the one of 256 levels. `lambda` is per bit.
+    fn latents(&self, lambda: f64) -> QuantizedLatents {
+        let dim = self.source.plain.architecture.latent_dim;
+        let samples = self.source.latents.len() / dim;
+        let column = |d: usize| self.source.latents.iter().skip(d).step_by(dim).copied();
+        let mut latents = QuantizedLatents { minimum: Vec::new(), step: Vec::new(), values: Vec::new() };
+        for (d, curvature) in self.curvature.latent.iter().enumerate() {
+            let (low, high) = column(d).fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+            // The error is a mean over samples, the bits are those of all.
+            let balanced = balanced_step(*curvature, lambda * samples as f64);
+            let range = f64::from(high) - f64::from(low);
+            // A minimum of few digits costs up to a step of range.
+            let step = short_step((range / 254.0).max(balanced.min(range.max(1e-30))));
+            latents.minimum.push((low / step).floor() * step);
+            latents.step.push(step);
+        }
+        let level = |(i, v): (usize, &f32)| {
+            let (minimum, step) = (latents.minimum[i % dim], latents.step[i % dim]);
+            ((v - minimum) / step).round_ties_even().clamp(0.0, 255.0) as u8
+        };
+        latents.values = self.source.latents.iter().enumerate().map(level).collect();
+        latents
+    }
+}

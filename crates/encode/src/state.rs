@@ -1,0 +1,44 @@
+//! A search's state as bytes, so that an interrupted search can go on.
+//!
+//! Layout, integers little-endian: magic, key, finished steps (u32), price (f64), number of measured samples (u32), their
+//! distortions (two f64 each), the
+//! representation as an archive, the BLAKE3 hash of all that.
+
+use crate::EncodeError;
+use crate::search::SearchState;
+
+const MAGIC: &[u8; 8] = b"hnervsr1";
+
+impl SearchState {
+    /// The state as bytes. `key` names what the search was started on.
+    pub fn encode(&self, key: &[u8; 32]) -> Result<Vec<u8>, EncodeError> {
+        let archive = archive::encode(&self.representation)?;
+        let mut bytes = [MAGIC.as_slice(), key, &(self.next as u32).to_le_bytes(), &self.price.to_le_bytes()].concat();
+        bytes.extend((self.terms.len() as u32).to_le_bytes());
+        bytes.extend(self.terms.iter().flatten().flat_map(|term| term.to_le_bytes()));
+        bytes.extend(archive);
+        let hash = blake3::hash(&bytes);
+        bytes.extend(hash.as_bytes());
+        Ok(bytes)
+    }
+
+    /// The state that [`encode`](Self::encode) made into bytes; nothing where they are damaged or have another key.
+    pub fn decode(bytes: &[u8], key: &[u8; 32]) -> Option<Self> {
+        let (content, hash) = bytes.split_last_chunk::<{ blake3::OUT_LEN }>()?;
+        if blake3::hash(content) != *hash {
+            return None;
+        }
+        let rest = content.strip_prefix(MAGIC)?.strip_prefix(key)?;
+        let (next, rest) = rest.split_first_chunk::<4>()?;
+        let (price, rest) = rest.split_first_chunk::<8>()?;
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        let (terms, archive) = rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(16)?)?;
+        let (values, _) = terms.as_chunks::<8>();
+        let (pairs, _) = values.as_chunks::<2>();
+        let terms: Vec<_> = pairs.iter().map(|pair| pair.map(f64::from_le_bytes)).collect();
+        let representation = archive::decode(archive).ok()?;
+        let next = u32::from_le_bytes(*next) as usize;
+        let fits = terms.len() == next.min(representation.clip.samples());
+        fits.then_some(Self { next, terms, price: f64::from_le_bytes(*price), representation })
+    }
+}

@@ -1,0 +1,100 @@
+//! The curve: it falls where it should, ends where it was told to, and what it gives can be encoded.
+
+mod common;
+
+use encode::{EncodeError, Goal, Point, Quantizer, Source, fidelity, walk};
+
+/// Every point of a walk with its PSNR to the floats, and where it ended.
+fn walked(source: &Source, goal: Goal, cost: impl Fn(usize, f64) -> f64) -> (Vec<(Option<f64>, usize, f64)>, Point) {
+    let quantizer = Quantizer::new(source).unwrap();
+    let mut seen = Vec::new();
+    let end = walk(&quantizer, goal, |point| {
+        let psnr = fidelity(source, &point.representation)?;
+        seen.push((point.lambda, point.bytes, psnr));
+        Ok::<_, EncodeError>(cost(point.bytes, psnr))
+    });
+    (seen, end.unwrap())
+}
+
+#[test]
+fn bytes_and_fidelity_fall_as_the_exchange_rate_grows() {
+    let source = common::source(6);
+    let (points, end) = walked(&source, Goal::Lambda(100.0), |_, _| 0.0);
+    assert_eq!(points[0].0, None);
+    assert_eq!(points[0].1, archive::encode(&source.plain).unwrap().len());
+    let curve = &points[1..];
+    assert!(curve.len() > 5 && curve.last().unwrap().0 == Some(100.0), "{points:?}");
+    for pair in curve.windows(2) {
+        // The coder adapts, so a point may come out a few bytes off the line.
+        assert!(pair[1].1 as f64 <= pair[0].1 as f64 * 1.01 && pair[1].2 <= pair[0].2 + 0.5, "{points:?}");
+    }
+    assert!(curve[0].2 > curve[curve.len() - 1].2 + 10.0 && end.bytes < points[0].1 / 2, "{points:?}");
+    let archive = archive::encode(&end.representation).unwrap();
+    assert_eq!(archive::decode(&archive).unwrap(), end.representation);
+}
+
+#[test]
+fn fewer_bytes_than_plain_rounding_at_the_same_fidelity() {
+    let source = common::source(6);
+    let mut plain = source.plain.clone();
+    for tensor in &mut plain.parameters {
+        *tensor = repr::quantize_tensor(&tensor.name, source.parameters.get(&tensor.name).unwrap(), 5).unwrap();
+    }
+    let (bytes, psnr) = (archive::encode(&plain).unwrap().len(), fidelity(&source, &plain).unwrap());
+    let (points, _) = walked(&source, Goal::Bytes(bytes), |_, _| 0.0);
+    let best = points[1..].iter().filter(|point| point.1 <= bytes).map(|point| point.2).fold(0.0, f64::max);
+    assert!(best > psnr + 2.0, "{best:.2} dB against {psnr:.2} dB of plain rounding at {bytes} bytes");
+}
+
+#[test]
+fn a_number_of_bytes_is_met_or_refused() {
+    let source = common::source(6);
+    for target in [900, 1500] {
+        let (points, end) = walked(&source, Goal::Bytes(target), |_, _| 0.0);
+        assert!(end.bytes <= target && end.bytes > target - target / 20, "{} bytes for {target}", end.bytes);
+        let missed = points.iter().filter(|point| point.1 <= target).map(|point| point.1).max();
+        assert_eq!(missed, Some(end.bytes));
+    }
+    let quantizer = Quantizer::new(&source).unwrap();
+    let refused = walk(&quantizer, Goal::Bytes(50), |_| Ok::<_, EncodeError>(0.0));
+    assert!(matches!(refused, Err(EncodeError::Unreachable { target: 50, least }) if least > 50));
+}
+
+#[test]
+fn the_lowest_cost_is_found() {
+    let source = common::source(6);
+    let cost = |bytes: usize, psnr: f64| bytes as f64 / 100.0 - psnr;
+    let (points, end) = walked(&source, Goal::Cost, cost);
+    let least = points[1..].iter().map(|point| cost(point.1, point.2)).fold(f64::INFINITY, f64::min);
+    assert_eq!(cost(end.bytes, fidelity(&source, &end.representation).unwrap()), least);
+}
+
+/// Values that training has put on a grid stay on it where that is cheapest.
+#[test]
+fn the_trained_grid_is_kept_where_it_costs_nothing() {
+    let mut source = common::source(6);
+    for tensor in &mut source.plain.parameters {
+        *tensor = repr::quantize_tensor(&tensor.name, source.parameters.get(&tensor.name).unwrap(), 4).unwrap();
+        source.parameters.0.get_mut(&tensor.name).unwrap().values = tensor.dequantize();
+    }
+    let quantizer = Quantizer::new(&source).unwrap();
+    let found = quantizer.quantize(0.05).unwrap();
+    let weights = |tensors: &[repr::QuantizedTensor]| -> Vec<_> { tensors.iter().step_by(2).cloned().collect() };
+    for (found, trained) in weights(&found.parameters).iter().zip(weights(&source.plain.parameters)) {
+        assert_eq!((&found.steps, &found.values), (&trained.steps, &trained.values), "{}", trained.name);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let good = common::source(3);
+    let mut bad = good.clone();
+    bad.parameters.0.remove("blocks.0.weight");
+    assert!(matches!(Quantizer::new(&bad), Err(EncodeError::Tensors(_))));
+    let mut bad = good.clone();
+    bad.latents.pop();
+    assert!(Quantizer::new(&bad).is_err());
+    let mut bad = good;
+    bad.plain.parameters.pop();
+    assert!(matches!(Quantizer::new(&bad), Err(EncodeError::Representation(_))));
+}
