@@ -7,10 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Training allocates and frees tensors of many megabytes in every step. The system's allocator hands each back to the
-/// kernel and faults its pages in again, which took a third of a step.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 /// Neural video representation: a clip becomes a tiny convolutional decoder and a latent per frame pair.
 #[derive(Parser)]
@@ -31,6 +29,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_pages();
     cli::run(|arguments: Arguments| match arguments.command {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Targets(arguments) => commands::targets::run(&arguments),

@@ -18,7 +18,7 @@ use train::{
 
 /// As in `hnerv`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 /// Steps of an epoch: enough that what happens between epochs is rare.
 const STEPS: usize = 8;
@@ -61,6 +61,7 @@ impl Observer for Timer {
 }
 
 fn main() -> Result<()> {
+    allocator::keep_pages();
     let batch = std::env::args().nth(1).context("usage: step BATCH")?.parse()?;
     let decoder = Architecture::reference(36, 28);
     let (height, width) = decoder.output_size();

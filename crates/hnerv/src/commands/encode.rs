@@ -74,6 +74,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         !arguments.sidecar || judged,
         "--sidecar needs --segnet and --posenet, or --lambda to weigh bytes against the error on the pixels"
     );
+    cli::watch_interrupts()?;
     let path = checkpoint(&arguments.source)?;
     let checkpoint = Checkpoint::read(&path)?;
     let plain = quantize(&checkpoint, arguments.bits).context(path.display().to_string())?;
@@ -224,7 +225,6 @@ fn sidecar(
     original: &mut Original,
     key: &[u8; 32],
 ) -> anyhow::Result<Representation> {
-    cli::watch_interrupts()?;
     let path = state_path(&arguments.output);
     let saved = std::fs::read(&path).ok().and_then(|bytes| SearchState::decode(&bytes, key));
     let start = match &saved {

@@ -50,17 +50,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (config.clip.path, config.clip.source) = (clip.clone(), None);
     }
     if let Some((segnet, posenet)) = arguments.segnet.clone().zip(arguments.posenet.clone()) {
-        config.evaluators = Some(EvaluatorsConfig { segnet, posenet });
+        config.evaluators = Some(EvaluatorsConfig { segnet, posenet, source: None });
     }
     if !config.clip.path.exists() {
         let source = config.clip.source.map(|text| format!("; {text}")).unwrap_or_default();
         bail!("the clip {} is absent{source}; or give another one with --clip", config.clip.path.display());
     }
-    let absolute = |path: &mut PathBuf| -> anyhow::Result<()> {
-        *path = path.canonicalize().with_context(|| format!("{}: cannot read; check the path", path.display()))?;
-        Ok(())
-    };
-    absolute(&mut config.clip.path)?;
+    config.clip.path = config.clip.path.canonicalize().context(config.clip.path.display().to_string())?;
 
     let stem = arguments.config.file_stem().unwrap_or_default();
     let folder = RunFolder::new(arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem)));
@@ -70,8 +66,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     cli::watch_interrupts()?;
     let mut evaluators = match &mut config.evaluators {
         Some(paths) => {
-            absolute(&mut paths.segnet)?;
-            absolute(&mut paths.posenet)?;
+            for path in [&mut paths.segnet, &mut paths.posenet] {
+                if !path.exists() {
+                    let source = paths.source.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+                    bail!(
+                        "the evaluator {} is absent{source}; or give others with --segnet and --posenet",
+                        path.display()
+                    );
+                }
+                *path = path.canonicalize().context(path.display().to_string())?;
+            }
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let threads = arguments.threads.map_or(cores, usize::from);
             Some(Evaluators::load(&paths.segnet, &paths.posenet, threads)?)
