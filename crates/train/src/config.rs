@@ -46,6 +46,9 @@ pub struct EvaluatorsConfig {
     pub segnet: PathBuf,
     /// Estimates the motion between the two frames.
     pub posenet: PathBuf,
+    /// How to get them, shown when one is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Settings of the whole run.

@@ -10,6 +10,9 @@ use kernels::training::{
 use crate::config::{SegmentationConfig, SegmentationKind};
 use crate::layers::{CameraChain, ConvWeights};
 
+/// Gradient of a loss by a logit below which it counts as none; that of a doubtful pixel is 1e-6 and more.
+const NEGLIGIBLE: f32 = 1e-18;
+
 #[derive(Clone)]
 struct ConvValues {
     weight: Values,
@@ -149,7 +152,9 @@ pub fn segmentation(logits: Tensor<B, 4>, classes: &[u8], config: &SegmentationC
     let pullback = move |gradient: &[f32]| {
         // The kernel's gradient is that of the sum over samples.
         let factor = gradient.first().copied().unwrap_or_default() / n as f32;
-        vec![flex(slope.iter().map(|value| value * factor).collect(), dims)]
+        // Pixels that are beyond doubt would send denormals through the whole network, which cost many times other values.
+        let scaled = |value: &f32| if (value * factor).abs() < NEGLIGIBLE { 0.0 } else { value * factor };
+        vec![flex(slope.iter().map(scaled).collect(), dims)]
     };
     (register([logits.into_primitive()], vec![loss as f32], [1], pullback), share)
 }

@@ -18,11 +18,11 @@ fn asset(name: &str) -> PathBuf {
 }
 
 fn paths() -> EvaluatorsConfig {
-    EvaluatorsConfig { segnet: asset("segnet-demo.onnx"), posenet: asset("posenet-demo.onnx") }
+    EvaluatorsConfig { segnet: asset("segnet-demo.onnx"), posenet: asset("posenet-demo.onnx"), source: None }
 }
 
 fn evaluators() -> Option<Evaluators> {
-    let EvaluatorsConfig { segnet, posenet } = paths();
+    let EvaluatorsConfig { segnet, posenet, .. } = paths();
     Evaluators::load(&segnet, &posenet, 2).inspect_err(|error| eprintln!("skipped: {error}")).ok()
 }
 
