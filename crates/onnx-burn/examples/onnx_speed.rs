@@ -80,7 +80,8 @@ fn describe(node: &Node) -> String {
     let sources = shape.sources.iter().map(|source| format!("{}x{}", source.channels, source.upsample));
     let sources = sources.collect::<Vec<_>>().join("+");
     let [kernel, stride] = [shape.kernel, shape.stride].map(|[rows, columns]| format!("{rows}x{columns}"));
-    let then = conv.activation.as_ref().map_or_else(String::new, |program| format!(", {} steps", program.steps().len()));
+    let then =
+        conv.activation.as_ref().map_or_else(String::new, |program| format!(", {} steps", program.steps().len()));
     format!("convolution {kernel}/{stride} of {sources}, {} groups -> {:?}{then}", shape.groups, node.shape)
 }
 
@@ -93,7 +94,10 @@ fn report(network: &Network<B>, input: [usize; 4]) -> Result<()> {
         let kind = kinds.entry(node.op.kind()).or_default();
         *kind = (kind.0 + 1, kind.1 + forward, kind.2 + backward, kind.3 + gflop(node));
     }
-    println!("{:24} {:>5} {:>9} {:>9} {:>7} {:>7} {:>7}", "kind", "nodes", "forward", "backward", "GFLOP", "G/s", "G/s");
+    println!(
+        "{:24} {:>5} {:>9} {:>9} {:>7} {:>7} {:>7}",
+        "kind", "nodes", "forward", "backward", "GFLOP", "G/s", "G/s"
+    );
     let mut rows: Vec<_> = kinds.into_iter().collect();
     rows.sort_by(|a, b| (b.1.1 + b.1.2).total_cmp(&(a.1.1 + a.1.2)));
     for (kind, (count, forward, backward, gflop)) in rows {
@@ -113,7 +117,9 @@ fn report(network: &Network<B>, input: [usize; 4]) -> Result<()> {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [path, sizes @ ..] = arguments.as_slice() else { bail!("usage: onnx_speed MODEL CHANNELS ROWS COLUMNS BATCH [serve]") };
+    let [path, sizes @ ..] = arguments.as_slice() else {
+        bail!("usage: onnx_speed MODEL CHANNELS ROWS COLUMNS BATCH [serve]")
+    };
     let [channels, rows, columns, batch, rest @ ..] = sizes else { bail!("four sizes are needed") };
     let [channels, rows, columns, batch] = [channels, rows, columns, batch].map(|size| size.parse::<usize>());
     let shape = [batch?, channels?, rows?, columns?];
@@ -130,6 +136,10 @@ fn main() -> Result<()> {
     report(&network, shape)?;
     let times = (0..=ROUNDS).map(|_| run(&network, &input, rank)).collect::<Result<Vec<f64>>>()?;
     let best = times.into_iter().fold(f64::INFINITY, f64::min);
-    println!("forward and gradient together: {best:.1} ms, {:.1} for one of the batch of {}", best / shape[0] as f64, shape[0]);
+    println!(
+        "forward and gradient together: {best:.1} ms, {:.1} for one of the batch of {}",
+        best / shape[0] as f64,
+        shape[0]
+    );
     Ok(())
 }

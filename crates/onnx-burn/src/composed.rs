@@ -82,7 +82,10 @@ fn convolution<B: Backend>(conv: Conv, device: &B::Device) -> Layer<B> {
     let bias = Tensor::<B, 1>::from_data(TensorData::new(bias, [outputs]), device);
     let [top, left, bottom, right] = padding;
     let symmetric = ConvOptions::new(stride, [top, left], dilation, groups);
-    let options = PaddedConvOptions { padding_end: ([bottom, right] != [top, left]).then_some([bottom, right]), options: symmetric };
+    let options = PaddedConvOptions {
+        padding_end: ([bottom, right] != [top, left]).then_some([bottom, right]),
+        options: symmetric,
+    };
     Box::new(move |inputs| {
         let parts = inputs.into_iter().zip(&sources).map(|(x, source)| upsample::<B>(x, source.upsample));
         let mut parts: Vec<FloatTensor<B>> = parts.collect();
@@ -173,7 +176,13 @@ fn interpolation<B: Backend>(axis: usize, size: usize, matrix: Vec<f32>, device:
     })
 }
 
-fn pad<B: Backend>(x: FloatTensor<B>, before: &[usize], after: &[usize], value: f32, device: &B::Device) -> FloatTensor<B> {
+fn pad<B: Backend>(
+    x: FloatTensor<B>,
+    before: &[usize],
+    after: &[usize],
+    value: f32,
+    device: &B::Device,
+) -> FloatTensor<B> {
     let dtype = x.dtype().into();
     (0..before.len()).fold(x, |x, axis| {
         let border = |size: usize| {

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn every_type_is_read_from_bytes_and_from_its_typed_field() {
-        let raw = |data_type, bytes: Vec<u8>, count| proto::Tensor { raw_data: Some(bytes), ..stored(data_type, &[count]) };
+        let raw =
+            |data_type, bytes: Vec<u8>, count| proto::Tensor { raw_data: Some(bytes), ..stored(data_type, &[count]) };
         let expected = floats(&[1.5, -2.0]);
         let halves = [f16::from_f32(1.5), f16::from_f32(-2.0)];
         let cases = [
@@ -191,7 +192,10 @@ mod tests {
         for case in cases {
             assert_eq!(Constant::read(&case).unwrap(), Constant::ints(vec![3, -1]), "{case:?}");
         }
-        for case in [raw(DataType::Bool, vec![0, 7], 2), proto::Tensor { int32_data: vec![0, 1], ..stored(DataType::Bool, &[2]) }] {
+        for case in [
+            raw(DataType::Bool, vec![0, 7], 2),
+            proto::Tensor { int32_data: vec![0, 1], ..stored(DataType::Bool, &[2]) },
+        ] {
             assert_eq!(Constant::read(&case).unwrap(), Constant::ints(vec![0, 1]));
         }
         let scalar = proto::Tensor { float_data: vec![4.0], ..stored(DataType::Float, &[]) };

@@ -238,7 +238,9 @@ impl Op {
             (Self::Conv(conv), inputs) => conv_shape(conv, inputs).ok_or_else(misfit),
             (Self::Pointwise(_) | Self::Log, [x]) => Ok(x.to_vec()),
             (Self::Binary(_), [a, b]) if a.len() == b.len() => broadcast(a, b).ok_or_else(misfit),
-            (Self::MatMul, [[a @ .., rows, inner], [b @ .., inner_b, columns]]) if inner == inner_b && a.len() == b.len() => {
+            (Self::MatMul, [[a @ .., rows, inner], [b @ .., inner_b, columns]])
+                if inner == inner_b && a.len() == b.len() =>
+            {
                 let mut shape = broadcast(a, b).ok_or_else(misfit)?;
                 shape.extend([rows, columns]);
                 Ok(shape)

@@ -19,6 +19,8 @@ mod network;
 mod optimize;
 pub mod pointwise;
 mod proto;
+#[cfg(test)]
+mod tests;
 
 pub use error::{OnnxError, Problem};
 pub use layer::{Layer, Operations};

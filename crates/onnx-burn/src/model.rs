@@ -1,6 +1,7 @@
 //! An ONNX file, read and checked as far as that goes without looking at its operations.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -109,6 +110,20 @@ impl Signature {
     /// The batch that the file was made for, if it was made for one.
     pub fn batch(&self) -> Option<usize> {
         self.shape.as_ref()?.first().copied().flatten()
+    }
+}
+
+/// Names and dimensions.
+pub fn listed(signatures: &[Signature]) -> String {
+    let texts: Vec<String> = signatures.iter().map(Signature::to_string).collect();
+    if texts.is_empty() { "nothing".into() } else { texts.join(", ") }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(shape) = &self.shape else { return f.write_str(&self.name) };
+        let dims = shape.iter().map(|dim| dim.map_or_else(|| "?".into(), |dim| dim.to_string()));
+        write!(f, "{} [{}]", self.name, dims.collect::<Vec<String>>().join(", "))
     }
 }
 

@@ -184,8 +184,7 @@ mod tests {
         });
         assert_eq!(shifted.steps(), [Step::Input, Step::Constant(1.0), Step::Add(0, 1)]);
         let both = silu().after(&shifted);
-        let expected =
-            [Step::Input, Step::Constant(1.0), Step::Add(0, 1), Step::Sigmoid(2), Step::Mul(2, 3)];
+        let expected = [Step::Input, Step::Constant(1.0), Step::Add(0, 1), Step::Sigmoid(2), Step::Mul(2, 3)];
         assert_eq!(both.steps(), expected);
         let twice = Program::combine(&silu(), &silu(), |p, a, b| p.push(Step::Add(a, b)));
         assert_eq!(twice.steps(), [Step::Input, Step::Sigmoid(0), Step::Mul(0, 1), Step::Add(2, 2)]);

@@ -4,6 +4,9 @@
 /// A file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Model {
+    /// Version of the format; for other readers.
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
@@ -24,6 +27,9 @@ pub struct OperatorSet {
 pub struct Graph {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<Node>,
+    /// For other readers.
+    #[prost(string, tag = "2")]
+    pub name: String,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
@@ -66,6 +72,9 @@ pub struct Attribute {
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// Which of the fields counts; for other readers.
+    #[prost(int32, tag = "20")]
+    pub kind: i32,
 }
 
 /// A constant.

@@ -88,7 +88,9 @@ fn segnets_cross_entropy_has_pytorchs_gradient() {
 #[test]
 fn posenets_squared_error_has_pytorchs_gradient() {
     let (Some(frames), Some(original)) = (pair("clips/road-crf35.mkv"), pair("clips/road.mkv")) else { return };
-    let Some(posenet) = network("evaluators/posenet-road.onnx", [1, 12, INPUT_HEIGHT / 2, INPUT_WIDTH / 2]) else { return };
+    let Some(posenet) = network("evaluators/posenet-road.onnx", [1, 12, INPUT_HEIGHT / 2, INPUT_WIDTH / 2]) else {
+        return;
+    };
     let frames = frames.require_grad();
     let pose = |frames: Tensor<B, 4>| posenet.forward::<2>(yuv6(frames)).unwrap().narrow(1, 0, 6);
     let difference = pose(frames.clone()) - pose(original).detach();

@@ -151,7 +151,8 @@ impl Call<'_> {
         let (a_shape, b_shape) = (self.shape(&a), self.shape(&b));
         let rank = a_shape.len().max(b_shape.len());
         let (a_wide, b_wide) = (widen(&a_shape, rank), widen(&b_shape, rank));
-        let shape = broadcast(&a_wide, &b_wide).ok_or_else(|| format!("inputs of {a_shape:?} and {b_shape:?} do not fit"))?;
+        let shape =
+            broadcast(&a_wide, &b_wide).ok_or_else(|| format!("inputs of {a_shape:?} and {b_shape:?} do not fit"))?;
         match (&a, &b) {
             (Value::Node(_), Value::Constant(value)) if shape == a_shape => {
                 if let Some(found) = self.by_constant(binary, &a, value, false)? {
@@ -245,10 +246,12 @@ impl Call<'_> {
             self.emit(Op::Transpose { order: vec![1, 0] }, vec![x])
         });
         let product = self.emit(Op::MatMul, vec![a?, b?])?;
-        let scale = |number: f32| Program::new(|p, x| {
-            let number = p.constant(number);
-            p.push(Step::Mul(x, number))
-        });
+        let scale = |number: f32| {
+            Program::new(|p, x| {
+                let number = p.constant(number);
+                p.push(Step::Mul(x, number))
+            })
+        };
         let product = self.pointwise(scale(self.float("alpha", 1.0)), product)?;
         match self.optional(2) {
             None => Ok(product),

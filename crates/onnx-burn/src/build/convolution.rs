@@ -48,8 +48,10 @@ impl Call<'_> {
             let span = span.filter(|&span| elements(&[span]).is_some()).ok_or("its kernel is too large")?;
             match self.text("auto_pad") {
                 "" | "NOTSET" => {
-                    let padded = declared[axis].checked_add(declared[axis + 2]).and_then(|pad| pad.checked_add(size[axis]));
-                    let padded = padded.filter(|&padded| elements(&[padded]).is_some()).ok_or("its pads are too large")?;
+                    let padded =
+                        declared[axis].checked_add(declared[axis + 2]).and_then(|pad| pad.checked_add(size[axis]));
+                    let padded =
+                        padded.filter(|&padded| elements(&[padded]).is_some()).ok_or("its pads are too large")?;
                     if self.int("ceil_mode", 0) != 0 && padded >= span {
                         // Windows may reach beyond the pads, but must begin before the pads at the end.
                         let mut last = (padded - span).div_ceil(stride[axis]) * stride[axis];
@@ -87,7 +89,9 @@ impl Call<'_> {
         let windows = self.windows([rows, columns], Some([kernel_rows, kernel_columns]))?;
         let groups = usize::try_from(self.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("no groups")?;
         if weight.shape[2..] != windows.kernel || channels / groups != weight.shape[1] {
-            return Err(format!("a weight of {:?} does not fit {channels} channels in {groups} groups", weight.shape).into());
+            return Err(
+                format!("a weight of {:?} does not fit {channels} channels in {groups} groups", weight.shape).into()
+            );
         }
         let bias = self.floats(2)?.unwrap_or_else(|| vec![0.0; outputs]);
         let Windows { kernel, stride, dilation, padding, .. } = windows;
@@ -126,7 +130,9 @@ impl Call<'_> {
         let held = |axis: usize, size: usize, along: usize| -> Vec<usize> {
             let begin = if pads_count { 0 } else { padding[axis] };
             let end = size + padding[axis] + if pads_count { declared[axis + 2] } else { 0 };
-            let held = |at: usize| (0..kernel[axis]).filter(move |i| (begin..end).contains(&(at * stride[axis] + i * dilation[axis])));
+            let held = |at: usize| {
+                (0..kernel[axis]).filter(move |i| (begin..end).contains(&(at * stride[axis] + i * dilation[axis])))
+            };
             (0..along).map(|at| held(at).count().max(1)).collect()
         };
         let (down, across) = (held(0, rows, size[0]), held(1, columns, size[1]));
@@ -136,7 +142,8 @@ impl Call<'_> {
         if down.iter().all(|&held| held == kernel[0]) && across.iter().all(|&held| held == kernel[1]) {
             return Ok(average);
         }
-        let scales = down.iter().flat_map(|down| across.iter().map(move |across| count as f32 / (down * across) as f32));
+        let scales =
+            down.iter().flat_map(|down| across.iter().map(move |across| count as f32 / (down * across) as f32));
         let scales = self.float_constant(vec![1, 1, size[0], size[1]], scales.collect())?;
         self.combine(Binary::Mul, average, scales)
     }

@@ -120,7 +120,9 @@ fn concat(axis: usize, inputs: &[&Constant]) -> Option<Constant> {
     elements(&shape)?;
     let blocks: usize = outer.iter().product();
     let inner: usize = inner.iter().product();
-    let join = |block: usize| inputs.iter().map(move |input| (input, block * input.shape[axis] * inner, input.shape[axis] * inner));
+    let join = |block: usize| {
+        inputs.iter().map(move |input| (input, block * input.shape[axis] * inner, input.shape[axis] * inner))
+    };
     let data = if inputs.iter().all(|input| input.as_ints().is_some()) {
         let pieces = (0..blocks).flat_map(join).filter_map(|(x, at, size)| x.as_ints()?.get(at..at + size));
         Data::Int(pieces.flatten().copied().collect())
@@ -134,7 +136,8 @@ fn concat(axis: usize, inputs: &[&Constant]) -> Option<Constant> {
 
 fn reduce(reduction: Reduction, axes: &[usize], x: &Constant) -> Constant {
     let count: usize = axes.iter().map(|&axis| x.shape[axis]).product();
-    let shape: Vec<usize> = x.shape.iter().enumerate().map(|(axis, &dim)| if axes.contains(&axis) { 1 } else { dim }).collect();
+    let shape: Vec<usize> =
+        x.shape.iter().enumerate().map(|(axis, &dim)| if axes.contains(&axis) { 1 } else { dim }).collect();
     let target = offsets(&shape, |_, dim| (0..dim).collect());
     let index = |mut at: usize| -> usize {
         let mut found = 0;
@@ -219,7 +222,8 @@ fn paired<A: Copy, B: Copy, T>(
 ) -> Result<(Vec<usize>, Vec<T>)> {
     let rank = a_shape.len().max(b_shape.len());
     let [wide_a, wide_b] = [a_shape, b_shape].map(|shape| widen(shape, rank));
-    let shape = broadcast(&wide_a, &wide_b).ok_or_else(|| format!("inputs of {a_shape:?} and {b_shape:?} do not fit"))?;
+    let shape =
+        broadcast(&wide_a, &wide_b).ok_or_else(|| format!("inputs of {a_shape:?} and {b_shape:?} do not fit"))?;
     elements(&shape).ok_or_else(|| too_large(&shape))?;
     let [a_at, b_at] = [wide_a, wide_b].map(|from| {
         let index = Constant::ints((0..from.iter().product::<usize>() as i64).collect());

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::constant::{Constant, Data, MAX_ELEMENTS};
 use crate::error::Problem;
 use crate::graph::{Graph, Id, Op};
-use crate::model::{Model, is_onnx, name_of};
+use crate::model::{Model, is_onnx, listed, name_of};
 use crate::proto;
 
 pub use arithmetic::step;
@@ -57,7 +57,7 @@ type Result<T> = std::result::Result<T, Fault>;
 /// The graph of a model for one input of `shape`.
 pub fn build(model: &Model, shape: &[usize]) -> std::result::Result<Graph, Problem> {
     let mut graph = Graph::default();
-    let misfit = || Problem::Input { takes: format!("{:?}", model.inputs), given: shape.into() };
+    let misfit = || Problem::Input { takes: listed(&model.inputs), given: shape.into() };
     let [input] = model.inputs.as_slice() else { return Err(misfit()) };
     if !input.takes(shape) {
         return Err(misfit());

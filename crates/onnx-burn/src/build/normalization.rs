@@ -24,9 +24,13 @@ impl Call<'_> {
         };
         let (gain, bias, mean, variance) = (read(1)?, read(2)?, read(3)?, read(4)?);
         let epsilon = f64::from(self.float("epsilon", 1e-5));
-        let exact: Vec<f64> =
-            gain.iter().zip(&variance).map(|(&gain, &var)| f64::from(gain) / (f64::from(var) + epsilon).sqrt()).collect();
-        let shift = bias.iter().zip(&mean).zip(&exact).map(|((&bias, &mean), scale)| f64::from(bias) - f64::from(mean) * scale);
+        let exact: Vec<f64> = gain
+            .iter()
+            .zip(&variance)
+            .map(|(&gain, &var)| f64::from(gain) / (f64::from(var) + epsilon).sqrt())
+            .collect();
+        let shift =
+            bias.iter().zip(&mean).zip(&exact).map(|((&bias, &mean), scale)| f64::from(bias) - f64::from(mean) * scale);
         let shift: Vec<f32> = shift.map(|value| value as f32).collect();
         let scale: Vec<f32> = exact.iter().map(|&value| value as f32).collect();
         if let (&[scale], &[shift]) = (scale.as_slice(), shift.as_slice()) {

@@ -73,7 +73,8 @@ impl Call<'_> {
             }
             return Ok((sizes, all));
         }
-        let list = self.ints(3, "")?.filter(|list| list.len() == axes.len()).ok_or("it has neither scales nor sizes")?;
+        let list =
+            self.ints(3, "")?.filter(|list| list.len() == axes.len()).ok_or("it has neither scales nor sizes")?;
         if !matches!(self.text("keep_aspect_ratio_policy"), "" | "stretch") {
             return Err("keep_aspect_ratio_policy is not supported".into());
         }
@@ -90,7 +91,10 @@ impl Call<'_> {
         }
         // Before version 11 there was one way only.
         let default = if self.opset < 11 { "asymmetric" } else { "half_pixel" };
-        let coordinates = match Some(self.text("coordinate_transformation_mode")).filter(|mode| !mode.is_empty()).unwrap_or(default) {
+        let coordinates = match Some(self.text("coordinate_transformation_mode"))
+            .filter(|mode| !mode.is_empty())
+            .unwrap_or(default)
+        {
             "half_pixel" => Coordinates::HalfPixel,
             "half_pixel_symmetric" => Coordinates::HalfPixelSymmetric,
             "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
@@ -127,7 +131,8 @@ fn repetition(shape: &[usize], sizes: &[usize], scales: &[f64], sampling: &Sampl
     let fits = (n, channels) == (n_after, channels_after)
         && matches!(sampling.mode, Mode::Nearest(_))
         && whole.iter().all(|&(before, after, scale)| {
-            before * factor == after && (0..after).all(|i| nearest(i, before, after, scale, sampling) == Some(i / factor))
+            before * factor == after
+                && (0..after).all(|i| nearest(i, before, after, scale, sampling) == Some(i / factor))
         });
     fits.then_some(factor)
 }
@@ -164,7 +169,9 @@ fn matrix(before: usize, after: usize, scale: f64, sampling: &Sampling) -> Vec<f
         let base = at.floor();
         let part = at - base;
         let taps: Vec<(f64, f64)> = match sampling.mode {
-            Mode::Nearest(_) => nearest(i, before, after, scale, sampling).map(|at| (at as f64, 1.0)).into_iter().collect(),
+            Mode::Nearest(_) => {
+                nearest(i, before, after, scale, sampling).map(|at| (at as f64, 1.0)).into_iter().collect()
+            }
             Mode::Linear => vec![(base, 1.0 - part), (base + 1.0, part)],
             Mode::Cubic(a) => (-1..=2).map(|tap| (base + f64::from(tap), cubic(part - f64::from(tap), a))).collect(),
         };

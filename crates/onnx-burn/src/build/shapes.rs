@@ -111,7 +111,8 @@ impl Call<'_> {
             .collect::<std::result::Result<_, _>>()?;
         let rank = from.len().max(target.len());
         let (from, target) = (fold::widen(&from, rank), fold::widen(&target, rank));
-        let shape = crate::graph::broadcast(&from, &target).ok_or_else(|| format!("{from:?} cannot become {target:?}"))?;
+        let shape =
+            crate::graph::broadcast(&from, &target).ok_or_else(|| format!("{from:?} cannot become {target:?}"))?;
         let x = self.reshaped(x, from.clone())?;
         if shape == from { Ok(x) } else { self.emit(Op::Expand { shape }, vec![x]) }
     }

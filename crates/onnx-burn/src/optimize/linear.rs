@@ -65,8 +65,11 @@ fn before(graph: &Graph, id: Id) -> Folded {
         return None;
     }
     let mut conv = conv.clone();
-    let [area, inputs, outputs] =
-        [conv.shape.kernel[0] * conv.shape.kernel[1], conv.inputs() / conv.shape.groups, conv.shape.outputs / conv.shape.groups];
+    let [area, inputs, outputs] = [
+        conv.shape.kernel[0] * conv.shape.kernel[1],
+        conv.inputs() / conv.shape.groups,
+        conv.shape.outputs / conv.shape.groups,
+    ];
     for (output, weight) in conv.weight.chunks_exact_mut(area * inputs).enumerate() {
         let first = output / outputs * inputs;
         let mut shift = 0.0;
@@ -110,7 +113,8 @@ fn parallel(graph: &Graph, id: Id) -> Folded {
     }
     let [top, left] = [offset(&sum, &small, 0)?, offset(&sum, &small, 1)?];
     let ([rows, columns], width) = (small.shape.kernel, sum.shape.kernel[1]);
-    let kernels = sum.weight.chunks_exact_mut(sum.shape.kernel[0] * width).zip(small.weight.chunks_exact(rows * columns));
+    let kernels =
+        sum.weight.chunks_exact_mut(sum.shape.kernel[0] * width).zip(small.weight.chunks_exact(rows * columns));
     for (into, from) in kernels {
         for (row, values) in from.chunks_exact(columns).enumerate() {
             let start = (top + row) * width + left;
@@ -132,7 +136,8 @@ fn offset(large: &Conv, small: &Conv, axis: usize) -> Option<usize> {
     }
     let distance = large.shape.padding[axis].checked_sub(small.shape.padding[axis])?;
     let steps = distance / large.shape.dilation[axis];
-    let fits = distance.is_multiple_of(large.shape.dilation[axis]) && steps + small.shape.kernel[axis] <= large.shape.kernel[axis];
+    let fits = distance.is_multiple_of(large.shape.dilation[axis])
+        && steps + small.shape.kernel[axis] <= large.shape.kernel[axis];
     fits.then_some(steps)
 }
 
@@ -142,7 +147,10 @@ fn regrouped(conv: &Conv, groups: usize) -> Option<Conv> {
         return Some(conv.clone());
     }
     // Many weights for few: worth it only from channel by channel, as normalizations and depthwise branches are.
-    if conv.shape.groups != conv.shape.outputs || conv.shape.groups != conv.inputs() || !conv.shape.groups.is_multiple_of(groups) {
+    if conv.shape.groups != conv.shape.outputs
+        || conv.shape.groups != conv.inputs()
+        || !conv.shape.groups.is_multiple_of(groups)
+    {
         return None;
     }
     let (size, area) = (conv.shape.groups / groups, area(conv));
@@ -197,7 +205,8 @@ mod tests {
                     let inside = (conv.shape.padding[0]..rows + conv.shape.padding[0]).contains(&row)
                         && (conv.shape.padding[1]..columns + conv.shape.padding[1]).contains(&column);
                     if inside {
-                        let pixel = (channel * rows + row - conv.shape.padding[0]) * columns + column - conv.shape.padding[1];
+                        let pixel =
+                            (channel * rows + row - conv.shape.padding[0]) * columns + column - conv.shape.padding[1];
                         sum += conv.weight[output * inputs * area(conv) + index] * x[pixel];
                     }
                 }
