@@ -10,7 +10,7 @@ use kernels::frozen::{FrozenConv, Pointwise, Shape, Source, Step};
 use rayon::ThreadPoolBuilder;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 /// Sources (channels, upsampling), outputs, kernel, stride, groups, height and width of the input, activation, how often.
 type Layer = (&'static [(usize, usize)], usize, usize, usize, usize, usize, usize, Activation, usize);
@@ -129,6 +129,7 @@ fn time(conv: &FrozenConv, rounds: usize, n: usize, [height, width]: [usize; 2])
 }
 
 fn main() {
+    allocator::keep_pages();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let number = |at: usize| arguments.get(at).map(|number| number.parse::<usize>().expect("a number"));
     let (rounds, n) = (number(0).unwrap_or(10), number(1).unwrap_or(2));

@@ -1,6 +1,7 @@
 //! The decoder's arithmetic on the CPU: [`Linear`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`],
-//! [`Bicubic`]; for whole batches and with gradients in [`training`]. No I/O, nothing about architectures or files, and
-//! outside of [`training`] no allocation while running.
+//! [`Bicubic`]; for whole batches and with gradients in [`training`]. What judges it while it is trained are networks of
+//! [`frozen`] convolutions. No I/O, nothing about architectures or files, and outside of these two modules no allocation while
+//! running.
 //!
 //! Everything works on one image row at a time: a layer reads a few rows of its input from a sliding window ([`Rows`]) and
 //! pushes one row into its own. A network that pulls rows through its layers touches every value while it is still in the

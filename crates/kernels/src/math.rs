@@ -159,14 +159,18 @@ pub fn sigmoid255(level: Level, values: &mut [f32]) {
     level.run(Sigmoid(values));
 }
 
+/// `f` is called in one place, so that the compiler inlines it: only what is inlined is compiled with the level's instructions.
 #[inline(always)]
 fn for_each_vector<S: Simd>(s: S, values: &mut [f32], f: impl Fn(S::V) -> S::V) {
-    let mut chunks = values.chunks_exact_mut(S::LANES);
-    for chunk in &mut chunks {
-        s.store(f(s.load(chunk)), chunk);
+    for chunk in values.chunks_mut(S::LANES) {
+        let mut padded = [0f32; crate::simd::MAX_LANES];
+        let whole = if chunk.len() == S::LANES {
+            &*chunk
+        } else {
+            padded[..chunk.len()].copy_from_slice(chunk);
+            &padded
+        };
+        let value = f(s.load(whole));
+        s.store(value, chunk);
     }
-    let rest = chunks.into_remainder();
-    let mut padded = [0f32; crate::simd::MAX_LANES];
-    padded[..rest.len()].copy_from_slice(rest);
-    s.store(f(s.load(&padded)), rest);
 }

@@ -36,6 +36,11 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// They must be writable at `to`.
     unsafe fn store_to(self, value: Self::V, to: *mut f32);
+    /// Writes `LANES` values around the caches.
+    ///
+    /// # Safety
+    /// They must be writable at `to`, which must be aligned to the vector.
+    unsafe fn stream_to(self, value: Self::V, to: *mut f32);
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b`.
@@ -126,6 +131,12 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn store_to(self, value: f32, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { *to = value }
+    }
+
+    #[inline(always)]
+    unsafe fn stream_to(self, value: f32, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { *to = value }
     }
@@ -303,6 +314,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn stream_to(self, value: __m256, to: *mut f32) {
+        // SAFETY: the token proves AVX2, the caller that 8 values are writable and the place is aligned.
+        unsafe { _mm256_stream_ps(to, value) }
+    }
+
+    #[inline(always)]
     fn select_within(self, x: __m256, limit: f32, a: __m256, b: __m256) -> __m256 {
         // SAFETY: the token proves AVX2.
         unsafe {
@@ -469,6 +486,12 @@ impl Simd for Avx512 {
     unsafe fn store_to(self, value: __m512, to: *mut f32) {
         // SAFETY: the token proves AVX-512, the caller that 16 values are writable.
         unsafe { _mm512_storeu_ps(to, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn stream_to(self, value: __m512, to: *mut f32) {
+        // SAFETY: the token proves AVX-512, the caller that 16 values are writable and the place is aligned.
+        unsafe { _mm512_stream_ps(to, value) }
     }
 
     #[inline(always)]

@@ -7,7 +7,8 @@
 //!
 //! Images are cut into bands of rows, the unit of work of the threads (rayon's current pool). Nothing is summed over bands, and
 //! no order of summation depends on the instructions: results have the same bits for any number of threads and any
-//! [`Level`].
+//! [`Level`]. Sums over all pixels of a channel ([`mean_channels`], [`scale_channels_backward`]) are the exception: at another
+//! level they differ by rounding.
 
 mod channels;
 mod plan;
@@ -21,7 +22,7 @@ pub use pointwise::{Pointwise, Step};
 
 use crate::Level;
 use plan::Plan;
-use run::{Input, Size, Slopes};
+use run::{Activation, Input, Size};
 
 /// One of the tensors that a convolution's input is concatenated from, along the channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +65,6 @@ impl Shape {
     }
 }
 
-/// What [`FrozenConv::backward`] needs to know of [`FrozenConv::forward`]: the slope of the activation at every place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Slope(Slopes);
-
 /// A convolution with frozen weights and its activation.
 ///
 /// Every method panics if a slice does not have the length that its shape says.
@@ -91,7 +88,10 @@ impl FrozenConv {
         let sizes = sources.chain([inputs, shape.outputs, shape.groups]);
         let mut sizes = sizes.chain([shape.kernel, shape.stride, shape.dilation].concat());
         assert!(sizes.all(|size| size > 0), "{shape:?}: a size of 0");
-        assert!(inputs % shape.groups == 0 && shape.outputs % shape.groups == 0, "{shape:?}: uneven groups");
+        assert!(
+            inputs.is_multiple_of(shape.groups) && shape.outputs.is_multiple_of(shape.groups),
+            "{shape:?}: uneven groups"
+        );
         let kernel: usize = shape.kernel.iter().product();
         assert_eq!(weight.len(), shape.outputs * inputs / shape.groups * kernel, "weights of {shape:?}");
         assert_eq!(bias.len(), shape.outputs, "biases of {shape:?}");
@@ -114,23 +114,30 @@ impl FrozenConv {
         (size(height + top + bottom, 0), size(width + left + right, 1))
     }
 
-    /// The result `[n, outputs, height', width']` of [`output_size`](Self::output_size) and what
-    /// [`backward`](Self::backward) needs, if that is to `keep`.
+    /// The result `[n, outputs, height', width']` of [`output_size`](Self::output_size) and, with `keep`, what
+    /// [`backward`](Self::backward) needs: the slope of the activation (nothing where there is none).
     ///
     /// `height` and `width` are those of the concatenated input, `sources[i]` is
     /// `[n, channels, height / upsample, width / upsample]`.
     ///
     /// # Panics
     /// If a source's factor does not divide `height` and `width`.
-    pub fn forward(&self, n: usize, height: usize, width: usize, sources: &[&[f32]], keep: bool) -> (Vec<f32>, Slope) {
+    pub fn forward(
+        &self,
+        n: usize,
+        height: usize,
+        width: usize,
+        sources: &[&[f32]],
+        keep: bool,
+    ) -> (Vec<f32>, Vec<f32>) {
         self.forward_at(Level::detect(), n, [height, width], sources, keep)
     }
 
     /// Gradients of the sources, for the gradient of the result and the `slope` that [`forward`](Self::forward) kept.
     ///
     /// # Panics
-    /// If a source's factor does not divide `height` and `width`, or the slope was not kept or is another convolution's.
-    pub fn backward(&self, n: usize, height: usize, width: usize, gradient: &[f32], slope: &Slope) -> Vec<Vec<f32>> {
+    /// If a source's factor does not divide `height` and `width`, or the slope was not kept.
+    pub fn backward(&self, n: usize, height: usize, width: usize, gradient: &[f32], slope: &[f32]) -> Vec<Vec<f32>> {
         self.backward_at(Level::detect(), n, [height, width], gradient, slope)
     }
 
@@ -141,22 +148,22 @@ impl FrozenConv {
         size: [usize; 2],
         sources: &[&[f32]],
         keep: bool,
-    ) -> (Vec<f32>, Slope) {
+    ) -> (Vec<f32>, Vec<f32>) {
         let Sizes { sources: sizes, result } = self.sizes(size);
         assert_eq!(sources.len(), sizes.len());
-        let inputs: Vec<_> =
-            sources.iter().zip(sizes).map(|(values, size)| Input { values, slopes: None, size }).collect();
-        let activation = self.activation.as_ref();
-        let (mut to, slopes) = run::run(level, &self.forward, n, &inputs, &[result], &self.bias, activation, keep);
-        (to.pop().unwrap_or_default(), Slope(slopes))
+        let inputs = sources.iter().zip(sizes).map(|(values, size)| Input { values, slope: None, size });
+        let activation = self.activation.as_ref().map(|function| Activation { function, keep });
+        let to = run::run(level, &self.forward, n, &inputs.collect::<Vec<_>>(), &[result], &self.bias, activation);
+        let mut to = to.into_iter();
+        (to.next().unwrap_or_default(), to.next().unwrap_or_default())
     }
 
-    fn backward_at(&self, level: Level, n: usize, size: [usize; 2], gradient: &[f32], slope: &Slope) -> Vec<Vec<f32>> {
+    fn backward_at(&self, level: Level, n: usize, size: [usize; 2], gradient: &[f32], slope: &[f32]) -> Vec<Vec<f32>> {
         let Sizes { sources, result } = self.sizes(size);
-        assert_eq!(matches!(slope.0, Slopes::None), self.activation.is_none(), "a slope that was not kept");
-        let input = Input { values: gradient, slopes: Some(&slope.0), size: result };
+        let slope = self.activation.as_ref().map(|_| slope);
+        let input = Input { values: gradient, slope, size: result };
         let bias = vec![0.0; self.shape.inputs()];
-        run::run(level, &self.backward, n, &[input], &sources, &bias, None, false).0
+        run::run(level, &self.backward, n, &[input], &sources, &bias, None)
     }
 
     fn sizes(&self, [height, width]: [usize; 2]) -> Sizes {
@@ -168,7 +175,10 @@ impl FrozenConv {
         }
         let source = |source: &Source| {
             let factor = source.upsample;
-            assert!(height % factor == 0 && width % factor == 0, "{height}x{width} is no multiple of {factor}");
+            assert!(
+                height.is_multiple_of(factor) && width.is_multiple_of(factor),
+                "{height}x{width} is no multiple of {factor}"
+            );
             Size::image(height / factor, width / factor)
         };
         let (result_height, result_width) = self.output_size(height, width);

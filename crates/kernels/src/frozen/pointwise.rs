@@ -12,9 +12,6 @@ use crate::simd::Simd;
 /// Values that an operation takes at once.
 const BLOCK: usize = 128;
 
-/// The smallest positive number.
-const POSITIVE: f32 = f32::from_bits(1);
-
 /// A step of a [`Pointwise`] function. A `usize` is the number of an earlier step, whose value it takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
@@ -152,16 +149,6 @@ impl Pointwise {
         assert!(x.len() == y.len() && slope.as_ref().is_none_or(|slope| slope.len() == x.len()));
         let mut room = self.room();
         level.run(Apply { function: self, x, y, slope, room: &mut room });
-    }
-
-    /// Where the function just limits its input: the range in which it has slope 1, outside of which it has slope 0.
-    pub(super) fn range(&self) -> Option<[f32; 2]> {
-        const INPUT: Term = Term { value: 0, scale: 1.0, shift: 0.0 };
-        match self.operations[..] {
-            [Operation::Relu(INPUT)] => Some([POSITIVE, f32::INFINITY]),
-            [Operation::Clip(INPUT, low, high)] => Some([low, high]),
-            _ => None,
-        }
     }
 
     /// Working memory for [`run`](Self::run).
@@ -376,7 +363,7 @@ fn run_operation<S: Simd>(
             let y = s.div(one, x);
             [y, s.sub(zero, s.mul(y, y))]
         }),
-        Operation::Relu(a) => unary!(a, |x| [s.max(zero, x), s.select(s.at_least(x, s.splat(POSITIVE)), one, zero)]),
+        Operation::Relu(a) => unary!(a, |x| [s.max(zero, x), s.select(s.at_least(zero, x), zero, one)]),
         Operation::Sigmoid(a) => unary!(a, |x| {
             let y = logistic_vector(s, 1.0, x);
             [y, s.mul(y, s.sub(one, y))]

@@ -40,15 +40,10 @@ impl Size {
         Self { height, width, len: height * width }
     }
 
-    /// `len` pixels cut into rows, of which one with all its channels fits the first-level cache.
+    /// `len` pixels cut into rows, short enough for a row of all channels to stay close by.
     pub(super) fn strip(len: usize, channels: usize) -> Self {
-        let width = (16384 / channels).clamp(64, 512).min(len).next_multiple_of(64);
+        let width = (16384 / channels).clamp(64, 512).min(len.max(1)).next_multiple_of(64);
         Self { height: len.div_ceil(width), width, len }
-    }
-
-    /// Words of bits in a row.
-    fn words(&self) -> usize {
-        self.width.div_ceil(WORD)
     }
 
     /// Where rows lie in a channel.
@@ -57,30 +52,23 @@ impl Size {
     }
 }
 
-/// A tensor that is read: `values`, or their product with `slopes`.
+/// A tensor that is read: `values`, or their product with `slope`.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     pub values: &'a [f32],
-    pub slopes: Option<&'a Slopes>,
+    pub slope: Option<&'a [f32]>,
     pub size: Size,
 }
 
-/// Slopes of an activation.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Slopes {
-    /// There is no activation, or its slopes are not wanted.
-    None,
-    /// Like the result.
-    Values(Vec<f32>),
-    /// A bit for slope 1 or 0, in words of [`WORD`] columns.
-    Bits(Vec<u16>),
+/// What becomes of the sums.
+#[derive(Clone, Copy)]
+pub(super) struct Activation<'a> {
+    pub function: &'a Pointwise,
+    /// Whether the slope is wanted as well.
+    pub keep: bool,
 }
 
-/// Columns in a word of bits.
-const WORD: usize = u16::BITS as usize;
-
-/// The tensors that `plan` writes, of sizes `to`, and the slopes of the activation, if they are to `keep`.
-#[expect(clippy::too_many_arguments, reason = "one function for both directions")]
+/// The tensors that `plan` writes, of sizes `to`; behind them the slope of the activation, if it is kept.
 pub(super) fn run(
     level: Level,
     plan: &Plan,
@@ -88,68 +76,39 @@ pub(super) fn run(
     from: &[Input],
     to: &[Size],
     bias: &[f32],
-    activation: Option<&Pointwise>,
-    keep: bool,
-) -> (Vec<Vec<f32>>, Slopes) {
-    for (tensor, Input { values, slopes, size }) in plan.from.iter().zip(from) {
-        let channels = n * tensor.channels;
-        assert_eq!(values.len(), channels * size.len, "values of {channels} channels");
-        assert!(match slopes {
-            None | Some(Slopes::None) => true,
-            Some(Slopes::Values(slopes)) => slopes.len() == values.len(),
-            Some(Slopes::Bits(words)) => words.len() == channels * size.height * size.words(),
-        });
+    activation: Option<Activation>,
+) -> Vec<Vec<f32>> {
+    for (tensor, input) in plan.from.iter().zip(from) {
+        let len = n * tensor.channels * input.size.len;
+        assert!(input.values.len() == len && input.slope.is_none_or(|slope| slope.len() == len), "{len} values");
     }
     let grid = Grid::new(level, plan, to);
-    let range = activation.and_then(Pointwise::range);
-    let (size, channels) = (to[0], plan.to[0].channels);
-    let kept = keep && activation.is_some();
-    let mut slopes = (kept && range.is_none()).then(|| Target::new([n, channels, size.len, 1]));
-    let mut bits = (kept && range.is_some()).then(|| Target::new([n, channels, size.height, size.words()]));
-    let mut targets: Vec<_> =
-        plan.to.iter().zip(to).map(|(tensor, size)| Target::new([n, tensor.channels, size.len, 1])).collect();
-
-    let mut all: Vec<_> = jobs(n, grid.height, grid.band).into_iter().map(|job| (job, Output::default())).collect();
-    let rows = |tensor: usize| grid.band * plan.to[tensor].factor[0];
-    for (tensor, target) in targets.iter_mut().enumerate() {
-        let bands = target.bands((rows(tensor) * to[tensor].width).max(1));
-        all.iter_mut().zip(bands).for_each(|((_, output), band)| output.bands.push(band));
+    let mut targets: Vec<(Target, usize)> = vec![];
+    let kept = activation.is_some_and(|activation| activation.keep);
+    for (tensor, size) in plan.to.iter().zip(to).chain(plan.to.iter().zip(to).filter(|_| kept)) {
+        let band = grid.band * tensor.factor[0] * size.width;
+        targets.push((Target::new([n, tensor.channels, size.len, 1]), band));
     }
-    if let Some(slopes) = &mut slopes {
-        let bands = slopes.bands((rows(0) * size.width).max(1));
-        all.iter_mut().zip(bands).for_each(|((_, output), band)| output.slopes = Some(band));
-    }
-    if let Some(bits) = &mut bits {
-        let bands = bits.bands(rows(0));
-        all.iter_mut().zip(bands).for_each(|((_, output), band)| output.bits = Some(band));
+    let mut all: Vec<(Job, Vec<Band>)> = jobs(n, grid.height, grid.band).into_iter().map(|job| (job, vec![])).collect();
+    for (target, band) in &mut targets {
+        for ((_, bands), band) in all.iter_mut().zip(target.bands((*band).max(1))) {
+            bands.push(band);
+        }
     }
     let offsets: Vec<Vec<Offsets>> = plan.groups.iter().map(|group| grid.offsets(plan, group)).collect();
-    let convolve = |memory: &mut Memory, (job, output): (Job, Output)| {
+    let convolve = |memory: &mut Memory, (job, bands): (Job, Vec<Band>)| {
         let offsets = &offsets;
-        level.run(Convolve { plan, grid: &grid, from, to, bias, activation, range, offsets, memory, job, output });
+        level.run(Convolve { plan, grid: &grid, from, to, bias, activation, offsets, memory, job, bands });
     };
-    let memory = || Memory::new(plan, &grid, to, activation);
+    let memory = || Memory::new(plan, &grid, activation);
     if all.len() == 1 {
+        // Waking a thread takes longer than the smallest convolutions.
         let mut memory = memory();
         all.into_iter().for_each(|job| convolve(&mut memory, job));
     } else {
         all.into_par_iter().for_each_init(memory, convolve);
     }
-    let slopes = match (slopes, bits) {
-        (Some(slopes), _) => Slopes::Values(slopes.finish()),
-        (_, Some(bits)) => Slopes::Bits(bits.finish()),
-        _ => Slopes::None,
-    };
-    (targets.into_iter().map(Target::finish).collect(), slopes)
-}
-
-/// Where a job writes.
-#[derive(Default)]
-struct Output<'a> {
-    bands: Vec<Band<'a>>,
-    /// Where they are kept.
-    slopes: Option<Band<'a>>,
-    bits: Option<Band<'a, u16>>,
+    targets.into_iter().map(|(target, _)| target.finish()).collect()
 }
 
 /// How a call is cut, and how its windows are laid out: `[row][part][channel][row phase][column phase][column]` for the parts of a
@@ -183,16 +142,20 @@ impl Grid {
         let lanes = level.lanes();
         let vectors = width.div_ceil(lanes);
         let [[top, bottom], [first, last]] = plan.shifts;
-        // An odd number of cache lines, so that the channels of a column do not fall into a few sets of the cache.
-        let pitch = ((vectors * lanes + (last - first) as usize).div_ceil(16) | 1) * 16;
+        let mut pitch = (vectors * lanes + (last - first) as usize).next_multiple_of(16);
+        if pitch > 128 {
+            // An odd number of cache lines, so that the channels of a column do not fall into a few sets of the cache.
+            pitch = ((pitch / 16) | 1) * 16;
+        }
         let planes = |part: &Part| part.channels.len() * plan.from[part.tensor].phases();
         let planes = plan.groups.iter().map(|group| group.from.iter().map(planes).sum::<usize>());
         let stride = planes.max().unwrap_or(0) * pitch;
         let phases = plan.to.iter().map(Tensor::phases).max().unwrap_or(1);
-        let fitting = (WINDOW / stride).saturating_sub((bottom - top) as usize);
-        let chunk = (CHUNK / (vectors * phases).max(1)).min(fitting).max(1);
-        let wanted = height.div_ceil(JOBS).min(fitting);
-        let band = (wanted / chunk).max(1) * chunk;
+        let fitting = (WINDOW / stride.max(1)).saturating_sub((bottom - top) as usize);
+        // At least a tile.
+        let least = 4usize.div_ceil(vectors.max(1)).min(height.max(1));
+        let chunk = (CHUNK / (vectors * phases).max(1)).min(fitting).max(least);
+        let band = (height.div_ceil(JOBS).min(fitting) / chunk).max(1) * chunk;
         Self { height, vectors, lanes, band, chunk, phases, pitch, left: -first as usize, stride }
     }
 
@@ -239,12 +202,11 @@ struct Memory {
     /// Rows of the result without gaps, and what the activation makes of them.
     rows: Aligned,
     activated: [Aligned; 2],
-    words: Vec<u16>,
     room: Option<Room>,
 }
 
 impl Memory {
-    fn new(plan: &Plan, grid: &Grid, to: &[Size], activation: Option<&Pointwise>) -> Self {
+    fn new(plan: &Plan, grid: &Grid, activation: Option<Activation>) -> Self {
         let reach = (plan.shifts[0][1] - plan.shifts[0][0]) as usize;
         // The last row is written in whole vectors.
         let rows = grid.phases * grid.sums() + 2 * MAX_LANES;
@@ -253,8 +215,7 @@ impl Memory {
             sums: Aligned::zeros(TILE * grid.phases * grid.sums()),
             rows: Aligned::zeros(rows),
             activated: [(); 2].map(|()| Aligned::zeros(if activation.is_some() { rows } else { 0 })),
-            words: vec![0; grid.chunk * plan.to[0].factor[0] * to[0].words()],
-            room: activation.map(Pointwise::room),
+            room: activation.map(|activation| activation.function.room()),
         }
     }
 }
@@ -266,13 +227,11 @@ struct Convolve<'a, 'b> {
     from: &'a [Input<'a>],
     to: &'a [Size],
     bias: &'a [f32],
-    activation: Option<&'a Pointwise>,
-    /// Where the slope is 1, if that is kept in bits.
-    range: Option<[f32; 2]>,
+    activation: Option<Activation<'a>>,
     offsets: &'a [Vec<Offsets>],
     memory: &'a mut Memory,
     job: Job,
-    output: Output<'b>,
+    bands: Vec<Band<'b>>,
 }
 
 impl Kernel for Convolve<'_, '_> {
@@ -307,38 +266,29 @@ impl Convolve<'_, '_> {
         let first = self.job.rows.start as isize + self.plan.shifts[0][0];
         let last = self.job.rows.end as isize + self.plan.shifts[0][1];
         let window = self.memory.window.as_mut_slice();
-        let mut plane = 0;
+        let mut planes = 0;
         for part in &group.from {
-            let (tensor, Input { values, slopes, size }) = (self.plan.from[part.tensor], self.from[part.tensor]);
+            let (tensor, Input { values, slope, size }) = (self.plan.from[part.tensor], self.from[part.tensor]);
             let [rows, columns] = tensor.factor;
             // Columns that the window has no room for are not read.
             let width = size.width.min(columns * (pitch - left));
             for c in part.channels.clone() {
                 let image = (self.job.sample * tensor.channels + c) * size.len;
-                for (slot, cell) in (first..last).enumerate() {
-                    for phase in 0..rows {
-                        let to = slot * stride + (plane + phase * columns) * pitch;
-                        let to = &mut window[to..][..columns * pitch];
-                        match usize::try_from(cell * rows as isize + phase as isize) {
-                            Ok(y) if y < size.height => {
-                                let Range { start, end } = size.rows(y..y + 1);
-                                let row = image + start..image + end.min(start + width);
-                                let slopes = match slopes {
-                                    None | Some(Slopes::None) => RowSlopes::None,
-                                    Some(Slopes::Values(slopes)) => RowSlopes::Values(&slopes[row.clone()]),
-                                    Some(Slopes::Bits(words)) => {
-                                        let channel = self.job.sample * tensor.channels + c;
-                                        let first = (channel * size.height + y) * size.words();
-                                        RowSlopes::Bits(&words[first..][..size.words()])
-                                    }
-                                };
-                                split(s, &values[row], slopes, columns, left, pitch, to);
-                            }
-                            _ => to.fill(0.0),
+                let lines = (first..last).flat_map(|cell| (0..rows).map(move |phase| (cell, phase)));
+                for (cell, phase) in lines {
+                    let to = (cell - first) as usize * stride + (planes + phase * columns) * pitch;
+                    let to = &mut window[to..][..columns * pitch];
+                    match usize::try_from(cell * rows as isize + phase as isize) {
+                        Ok(y) if y < size.height => {
+                            let Range { start, end } = size.rows(y..y + 1);
+                            let row = image + start..image + end.min(start + width);
+                            let row = Row { values: &values[row.clone()], slope: slope.map(|slope| &slope[row]) };
+                            split(s, row, columns, left, pitch, size.len, to);
                         }
+                        _ => to.fill(0.0),
                     }
                 }
-                plane += tensor.phases();
+                planes += tensor.phases();
             }
         }
     }
@@ -404,7 +354,7 @@ impl Convolve<'_, '_> {
         let padded = len.next_multiple_of(S::LANES);
         let room = self.grid.sums();
         let width = self.grid.vectors * S::LANES;
-        let Memory { sums, rows: joined, activated: [y, slope], words, room: steps, .. } = &mut *self.memory;
+        let Memory { sums, rows: joined, activated: [y, slope], room: steps, .. } = &mut *self.memory;
         let (sums, joined) = (sums.as_slice(), joined.as_mut_slice());
         for (m, channel) in channels.clone().enumerate() {
             let sums = &sums[m * rows * columns * room..][..rows * columns * room];
@@ -417,26 +367,18 @@ impl Convolve<'_, '_> {
                 }
                 &*joined
             };
-            let Output { bands, slopes, bits } = &mut self.output;
-            if let (Some(function), Some(steps)) = (self.activation, &mut *steps) {
-                let kept = if slopes.is_some() { padded } else { 0 };
-                let (y, slope) = (&mut y.as_mut_slice()[..padded], &mut slope.as_mut_slice()[..kept]);
-                function.run(s, &values[..padded], y, slope, steps);
-                bands[tensor].extend(channel, &y[..len]);
-                if let Some(slopes) = slopes {
-                    slopes.extend(channel, &slope[..len]);
-                }
-                if let (Some(bits), Some(range)) = (bits, self.range) {
-                    let mut row = words.chunks_exact_mut(size.words());
-                    for start in (0..len).step_by(size.width) {
-                        let values = &values[start..];
-                        let width = size.width.min(len - start);
-                        pack(s, values, width, range, row.next().expect("a row of words for every row"));
+            let values = &values[..padded];
+            match (self.activation, &mut *steps) {
+                (Some(Activation { function, keep }), Some(steps)) => {
+                    let (y, slope) = (y.as_mut_slice(), slope.as_mut_slice());
+                    let kept = if keep { padded } else { 0 };
+                    function.run(s, values, &mut y[..padded], &mut slope[..kept], steps);
+                    self.bands[0].extend(channel, &y[..len]);
+                    if keep {
+                        self.bands[1].extend(channel, &slope[..len]);
                     }
-                    bits.extend(channel, &words[..lines.len() * size.words()]);
                 }
-            } else {
-                bands[tensor].extend(channel, &values[..len]);
+                _ => self.bands[tensor].extend(channel, &values[..len]),
             }
         }
     }
@@ -480,47 +422,34 @@ unsafe fn tile<S: Simd, const M: usize, const N: usize>(
     sums
 }
 
-/// Writes a bit for each of `width` values that lies in `range`.
-#[inline(always)]
-fn pack<S: Simd>(s: S, values: &[f32], width: usize, range: [f32; 2], words: &mut [u16]) {
-    let [low, high] = range.map(|limit| s.splat(limit));
-    for (index, word) in words.iter_mut().enumerate() {
-        let start = index * WORD;
-        *word = 0;
-        for x in (start..width.min(start + WORD)).step_by(S::LANES) {
-            let value = s.load(&values[x..]);
-            *word |= s.bits(s.both(s.at_least(value, low), s.at_least(high, value))) << (x - start);
-        }
-        if width - start < WORD {
-            *word &= (1 << (width - start)) - 1;
-        }
-    }
-}
-
-/// [`Slopes`] of a row.
+/// A row of an [`Input`].
 #[derive(Clone, Copy)]
-enum RowSlopes<'a> {
-    None,
-    Values(&'a [f32]),
-    Bits(&'a [u16]),
+struct Row<'a> {
+    values: &'a [f32],
+    slope: Option<&'a [f32]>,
 }
 
-/// The vector at `x` of the product; `x` is a multiple of the vector's length.
-#[inline(always)]
-fn product<S: Simd>(s: S, values: &[f32], slopes: RowSlopes, x: usize) -> S::V {
-    let value = s.load(&values[x..]);
-    match slopes {
-        RowSlopes::None => value,
-        RowSlopes::Values(slopes) => s.mul(value, s.load(&slopes[x..])),
-        RowSlopes::Bits(words) => s.select(s.mask(words[x / WORD] >> (x % WORD)), value, s.splat(0.0)),
+impl Row<'_> {
+    /// The vector at `x`. Asks for the one that lies `ahead`.
+    #[inline(always)]
+    fn vector<S: Simd>(self, s: S, x: usize, ahead: usize) -> S::V {
+        let values = s.load(&self.values[x..]);
+        prefetch(self.values.as_ptr().wrapping_add(x + ahead));
+        match self.slope {
+            Some(slope) => {
+                prefetch(slope.as_ptr().wrapping_add(x + ahead));
+                s.mul(values, s.load(&slope[x..]))
+            }
+            None => values,
+        }
     }
 }
 
 /// Writes every `columns`-th value of a row, from the first one, the second one, ..., into planes of `pitch` values, from place
-/// `left` on.
+/// `left` on. Asks for the row that lies `ahead`: channels are too short and too far apart for the processor to foresee them.
 #[inline(always)]
-fn split<S: Simd>(s: S, values: &[f32], slopes: RowSlopes, columns: usize, left: usize, pitch: usize, to: &mut [f32]) {
-    let len = values.len();
+fn split<S: Simd>(s: S, row: Row, columns: usize, left: usize, pitch: usize, ahead: usize, to: &mut [f32]) {
+    let len = row.values.len();
     // Values of `columns` vectors.
     let step = columns * S::LANES;
     let whole = match columns {
@@ -528,34 +457,42 @@ fn split<S: Simd>(s: S, values: &[f32], slopes: RowSlopes, columns: usize, left:
         _ => 0,
     };
     if columns == 1 {
-        let to = &mut to[left..][..whole];
-        for (x, to) in (0..whole).step_by(step).zip(to.chunks_exact_mut(S::LANES)) {
-            s.store(product(s, values, slopes, x), to);
+        let to = to[left..][..whole].chunks_exact_mut(S::LANES);
+        for (x, to) in (0..whole).step_by(step).zip(to) {
+            s.store(row.vector(s, x, ahead), to);
         }
     } else if columns == 2 {
         let (even, odd) = to.split_at_mut(pitch);
         let even = even[left..][..whole / 2].chunks_exact_mut(S::LANES);
         let odd = odd[left..][..whole / 2].chunks_exact_mut(S::LANES);
         for (x, (even, odd)) in (0..whole).step_by(step).zip(even.zip(odd)) {
-            let [a, b] = s.deinterleave(product(s, values, slopes, x), product(s, values, slopes, x + S::LANES));
+            let [a, b] = s.deinterleave(row.vector(s, x, ahead), row.vector(s, x + S::LANES, ahead));
             s.store(a, even);
             s.store(b, odd);
         }
     }
     for x in whole..len {
-        to[x % columns * pitch + left + x / columns] = match slopes {
-            RowSlopes::None => values[x],
-            RowSlopes::Values(slopes) => values[x] * slopes[x],
-            RowSlopes::Bits(words) if words[x / WORD] >> (x % WORD) & 1 == 1 => values[x],
-            RowSlopes::Bits(_) => 0.0,
-        };
+        to[x % columns * pitch + left + x / columns] = row.values[x] * row.slope.map_or(1.0, |slope| slope[x]);
     }
-    // Phases may have a value more in another group.
+    // Another group's phases may have had a value more.
     for (phase, plane) in to.chunks_exact_mut(pitch).enumerate() {
         if let Some(next) = plane.get_mut(left + (len + columns - 1 - phase) / columns) {
             *next = 0.0;
         }
     }
+}
+
+/// Brings the cache line of any address into the cache.
+#[inline(always)]
+fn prefetch(from: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has SSE; an address that is not readable is ignored.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(from.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
 }
 
 /// The inverse of [`split`], for planes that lie `pitch` apart: `width` values, in whole vectors.

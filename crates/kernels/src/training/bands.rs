@@ -39,27 +39,27 @@ pub(crate) fn fill(rows: &mut Rows, image: &[f32], end: usize) {
 }
 
 /// A tensor that bands write.
-pub(crate) struct Target<T = f32> {
+pub(crate) struct Target {
     shape: [usize; 4],
-    data: Vec<T>,
+    data: Vec<f32>,
     /// Values written since the last call of `bands`.
     written: AtomicUsize,
 }
 
-impl<T: Copy> Target<T> {
+impl Target {
     /// Nothing is written yet.
     pub(crate) fn new(shape: [usize; 4]) -> Self {
         Self { shape, data: Vec::with_capacity(shape.iter().product()), written: AtomicUsize::new(0) }
     }
 
     /// Cuts the tensor as [`jobs`] does.
-    pub(crate) fn bands(&mut self, band: usize) -> Vec<Band<'_, T>> {
+    pub(crate) fn bands(&mut self, band: usize) -> Vec<Band<'_>> {
         let [n, channels, height, width] = self.shape;
         let per_sample = height.div_ceil(band);
         *self.written.get_mut() = 0;
-        let streamed = size_of::<T>() * n * channels * height * width >= STREAMED;
+        let streamed = (n * channels * height * width >= STREAMED).then(Level::detect);
         let empty = || Band { width, planes: Vec::with_capacity(channels), count: 0, written: &self.written, streamed };
-        let mut bands: Vec<Band<T>> = (0..n * per_sample).map(|_| empty()).collect();
+        let mut bands: Vec<Band> = (0..n * per_sample).map(|_| empty()).collect();
         let all = &mut self.data.spare_capacity_mut()[..n * channels * height * width];
         for (plane, values) in all.chunks_exact_mut((height * width).max(1)).enumerate() {
             let first = plane / channels * per_sample;
@@ -74,7 +74,7 @@ impl<T: Copy> Target<T> {
     ///
     /// # Panics
     /// If the bands were not written to their ends.
-    pub(crate) fn finish(mut self) -> Vec<T> {
+    pub(crate) fn finish(mut self) -> Vec<f32> {
         let len = self.shape.iter().product();
         assert_eq!(*self.written.get_mut(), len, "a band is incomplete");
         // SAFETY: bands write each place at most once and count what they write, so all `len` places are initialized;
@@ -84,53 +84,53 @@ impl<T: Copy> Target<T> {
     }
 }
 
-/// Bytes of a tensor that is larger than what caches keep until it is read: writing it around them saves reading what is
+/// Values of a tensor that is larger than what caches keep until it is read: writing it around them saves reading what is
 /// overwritten.
-const STREAMED: usize = 8 << 20;
+const STREAMED: usize = 2 << 20;
 
-/// Copies `values` around the caches.
-#[cfg(target_arch = "x86_64")]
-fn stream<T: Copy>(to: &mut [MaybeUninit<T>], values: &[T]) {
-    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-    let step = size_of::<__m128i>() / size_of::<T>();
-    let head = to.as_ptr().align_offset(size_of::<__m128i>()).min(values.len());
-    let body = (values.len() - head) / step * step;
-    to[..head].write_copy_of_slice(&values[..head]);
-    for at in (head..head + body).step_by(step) {
-        // SAFETY: 16 bytes from `at` on are in both slices, aligned in `to`; every x86-64 processor has SSE2.
-        unsafe { _mm_stream_si128(to.as_mut_ptr().add(at).cast(), _mm_loadu_si128(values.as_ptr().add(at).cast())) };
-    }
-    to[head + body..].write_copy_of_slice(&values[head + body..]);
+/// Copies `from`, which is as long as `to`, around the caches.
+struct Stream<'a> {
+    from: &'a [f32],
+    to: &'a mut [MaybeUninit<f32>],
 }
 
-/// Copies `values`.
-#[cfg(not(target_arch = "x86_64"))]
-fn stream<T: Copy>(to: &mut [MaybeUninit<T>], values: &[T]) {
-    to.write_copy_of_slice(values);
+impl Kernel for Stream<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { from, to } = self;
+        let head = to.as_ptr().align_offset(size_of::<S::V>()).min(to.len());
+        let end = head + (to.len() - head) / S::LANES * S::LANES;
+        to[..head].write_copy_of_slice(&from[..head]);
+        for (from, to) in from[head..end].chunks_exact(S::LANES).zip(to[head..end].chunks_exact_mut(S::LANES)) {
+            // SAFETY: `to` has `LANES` places, of which the first of all was aligned to a vector.
+            unsafe { s.stream_to(s.load(from), to.as_mut_ptr().cast()) };
+        }
+        to[end..].write_copy_of_slice(&from[end..]);
+    }
 }
 
 /// Rows of all channels of one sample, written from top to bottom.
-pub(crate) struct Band<'a, T = f32> {
+pub(crate) struct Band<'a> {
     width: usize,
     /// What is left of each channel.
-    planes: Vec<&'a mut [MaybeUninit<T>]>,
+    planes: Vec<&'a mut [MaybeUninit<f32>]>,
     count: usize,
     written: &'a AtomicUsize,
-    /// Whether values go around the caches.
-    streamed: bool,
+    /// Set where values go around the caches.
+    streamed: Option<Level>,
 }
 
-impl<T: Copy> Band<'_, T> {
+impl Band<'_> {
     /// Writes the next row of channel `c`: the first values of `row`, which may be longer.
-    pub(crate) fn push(&mut self, c: usize, row: &[T]) {
+    pub(crate) fn push(&mut self, c: usize, row: &[f32]) {
         self.extend(c, &row[..self.width]);
     }
 
     /// Writes the next values of channel `c`.
-    pub(crate) fn extend(&mut self, c: usize, values: &[T]) {
+    pub(crate) fn extend(&mut self, c: usize, values: &[f32]) {
         let (next, rest) = take(&mut self.planes[c]).split_at_mut(values.len());
-        if self.streamed {
-            stream(next, values);
+        if let Some(level) = self.streamed {
+            level.run(Stream { from: values, to: next });
         } else {
             next.write_copy_of_slice(values);
         }
@@ -139,10 +139,10 @@ impl<T: Copy> Band<'_, T> {
     }
 }
 
-impl<T> Drop for Band<'_, T> {
+impl Drop for Band<'_> {
     fn drop(&mut self) {
         #[cfg(target_arch = "x86_64")]
-        if self.streamed {
+        if self.streamed.is_some() {
             // SAFETY: every x86-64 processor has SSE. The fence orders what went around the caches before what follows.
             unsafe { std::arch::x86_64::_mm_sfence() };
         }
@@ -168,4 +168,36 @@ pub(crate) fn add_to(level: Level, sum: &mut [f32], term: &[f32]) {
     }
     assert_eq!(sum.len(), term.len());
     level.run(Add(sum, term));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_go_around_the_caches_arrive() {
+        let from: Vec<f32> = (0..150).map(|i| i as f32).collect();
+        for level in Level::available() {
+            for start in 0..17 {
+                for len in [0, 1, 15, 16, 33, 120] {
+                    let mut to = [MaybeUninit::new(-1.0); 150];
+                    level.run(Stream { from: &from[3..][..len], to: &mut to[start..][..len] });
+                    for (at, value) in to.iter().enumerate() {
+                        let expected = if (start..start + len).contains(&at) { from[3 + at - start] } else { -1.0 };
+                        // SAFETY: all were initialized.
+                        assert_eq!(unsafe { value.assume_init() }, expected, "{level}: {at} of {len} from {start}");
+                    }
+                }
+            }
+        }
+        let mut target = Target::new([1, 2, STREAMED / 2 + 5, 1]);
+        for band in &mut target.bands(100_003) {
+            for c in 0..2 {
+                let row = vec![c as f32; band.planes[c].len()];
+                row.chunks(999).for_each(|row| band.extend(c, row));
+            }
+        }
+        let values = target.finish();
+        assert!(values.iter().enumerate().all(|(at, &value)| value == (at / (STREAMED / 2 + 5)) as f32));
+    }
 }
