@@ -14,6 +14,8 @@ pub enum Section {
     Tensor,
     /// The latents with their minima and steps.
     Latents,
+    /// The corrections, where there are any.
+    Sidecar,
     /// Length, checksum and the end of the range-coded payload.
     Framing,
 }
@@ -25,14 +27,14 @@ pub struct Share {
     pub section: Section,
     /// Name of the tensor, or of the section.
     pub name: String,
-    /// Bits of a stored integer; 0 for sections without any.
+    /// Bits of a stored integer; 0 where they have no fixed number.
     pub bits: u8,
-    /// Integers in it.
+    /// Integers in it; for the sidecar, corrections.
     pub values: usize,
     /// Bytes it takes; a fraction, since all of them share one range coder.
     pub bytes: f64,
     /// Bytes that its integers would take at their order-0 entropy, the histogram known beforehand (for latents: of the
-    /// differences in time, modulo 256, per dimension). A coder that learns cannot quite reach it, one that finds
+    /// differences in time, modulo 256, per dimension; for the sidecar: of target and amount, the samples known). A coder that learns cannot quite reach it, one that finds
     /// dependences can fall below.
     pub entropy_bytes: f64,
 }
@@ -49,12 +51,12 @@ impl Share {
 pub struct Budget {
     /// Size of the archive: the sum over all shares.
     pub bytes: usize,
-    /// Header, tensors in order, latents, framing.
+    /// Header, tensors in order, latents, sidecar (if any), framing.
     pub shares: Vec<Share>,
 }
 
 impl Budget {
-    /// `costs` are the bits of each tensor and of the latents; whatever is left of the archive is framing.
+    /// `costs` are the bits of each tensor, of the latents and of the sidecar; whatever is left of the archive is framing.
     pub(crate) fn new(bytes: usize, header: usize, representation: &Representation, costs: &[f64]) -> Self {
         let plain = |section, name: &str, bytes| Share {
             section,
@@ -79,7 +81,18 @@ impl Budget {
                 .sum(),
             ..plain(Section::Latents, "latents", 0.0)
         };
-        let coded = tensors.chain([latents]).zip(costs).map(|(share, bits)| Share { bytes: bits / 8.0, ..share });
+        let corrections = representation.sidecar.corrections();
+        let amounts = corrections.iter().map(|correction| (correction.target, correction.amount));
+        let sidecar = (!corrections.is_empty()).then(|| Share {
+            values: corrections.len(),
+            entropy_bytes: entropy_bytes(amounts),
+            ..plain(Section::Sidecar, "sidecar", 0.0)
+        });
+        let coded = tensors
+            .chain([latents])
+            .chain(sidecar)
+            .zip(costs)
+            .map(|(share, bits)| Share { bytes: bits / 8.0, ..share });
 
         let mut shares = vec![plain(Section::Header, "header", header as f64)];
         shares.extend(coded);

@@ -1,70 +1,99 @@
-//! The logistic function in integers: exact on every machine, for everyone who follows the formulas.
+//! Logarithms and exponentials in integers: exact on every machine, for everyone who follows the formulas.
 //!
 //! Log-odds are integers in units of 1/256.
 
 use crate::coder::{ONE, Probability};
 
 /// One, as log-odds.
-pub(crate) const UNIT: i32 = 256;
+const UNIT: i32 = 256;
 /// Largest magnitude of log-odds that [`squash`] tells apart, just below 11.
-pub(crate) const LARGEST: i32 = 11 * UNIT - 1;
+const LARGEST: i32 = 11 * UNIT - 1;
 
-/// Entries of [`TAIL`]: log-odds up to 16.
-const TAIL_LEN: usize = 16 * UNIT as usize;
+/// Entries of [`TAIL`].
+const TAIL_LEN: usize = LARGEST as usize + 1;
 
-/// `round(2^32 / (1 + exp(i / 256)))`, the logistic distribution's upper tail.
-static TAIL: [u32; TAIL_LEN] = {
-    /// `round(2^64 * exp(-1 / 256))`
+/// `round(2^16 / (1 + exp(i / 256)))`, the logistic distribution's upper tail.
+static TAIL: [u16; TAIL_LEN] = {
+    /// `2^64 * exp(-1 / 256)`, rounded down.
     const RATIO: u128 = 18_374_827_034_086_858_297;
     let mut table = [0; TAIL_LEN];
     let mut power = 1u128 << 63; // 2^63 * exp(-i / 256)
     let mut i = 0;
     while i < TAIL_LEN {
         let divisor = (1 << 63) + power;
-        table[i] = (((power << 32) + divisor / 2) / divisor) as u32;
+        table[i] = (((power << 16) + divisor / 2) / divisor) as u16;
         power = (power * RATIO) >> 64;
         i += 1;
     }
     table
 };
 
-/// Entries of [`STRETCH`]: it looks at the upper 12 bits of a probability.
-const STRETCH_LEN: usize = 1 << 12;
+/// `round(2^16 * ln(2))`
+const LN_2: i32 = 45_426;
+/// Bits of a number below its highest one that [`ln`] looks at.
+const MANTISSA: u32 = 10;
 
-/// For the probability `p = (2i + 1) / 8192`: from 1/2 up the least `x` with `TAIL[x] <= 2^32 (1 - p)`, below the negative
-/// of its mirror image.
-static STRETCH: [i16; STRETCH_LEN] = {
-    let mut table = [0; STRETCH_LEN];
-    let mut x = 0;
-    let mut i = STRETCH_LEN / 2;
-    while i < STRETCH_LEN {
-        let rest = ((2 * (STRETCH_LEN - i) - 1) as u64) << 19;
-        while TAIL[x] as u64 > rest {
-            x += 1;
-        }
-        table[i] = x as i16;
-        table[STRETCH_LEN - 1 - i] = -(x as i16);
+/// `2^16 * ln(1 + i / 1024)`, rounded down.
+static LN: [i32; 1 << MANTISSA] = {
+    let mut table = [0; 1 << MANTISSA];
+    let mut sum = 0u64; // 2^60 * ln(1 + i / 1024)
+    let mut i = 0;
+    while i < table.len() {
+        table[i] = (sum >> 44) as i32;
+        // ln((n + 1) / n) = 2 (y + y^3 / 3 + ...), y = 1 / (2n + 1); what is left out is below 2^-57.
+        let odd = 2 * (i as u64 + (1 << MANTISSA)) + 1;
+        sum += (1 << 61) / odd + (1 << 61) / (3 * odd * odd * odd);
         i += 1;
     }
     table
 };
 
-/// The log-odds `ln(p / (1 - p))` of a probability `p / 2^32`.
-pub(crate) fn stretch(p: u32) -> i32 {
-    i32::from(STRETCH[(p >> 20) as usize])
+/// The natural logarithm in units of `2^-16`, from the 11 highest bits; that of 0 is taken as that of 1.
+fn ln(x: u64) -> i32 {
+    let exponent = x.checked_ilog2().unwrap_or(0);
+    let mantissa = (u128::from(x) << MANTISSA >> exponent) as usize % (1 << MANTISSA);
+    exponent as i32 * LN_2 + LN[mantissa]
 }
 
-/// The logistic distribution function at `x`, in units of `2^-32`; `x` is clamped to the open interval from -16 to 16.
-pub(crate) fn distribution(x: i64) -> u64 {
-    let tail = u64::from(TAIL[x.unsigned_abs().min(TAIL_LEN as u64 - 1) as usize]);
-    if x < 0 { tail } else { (1 << 32) - tail }
+/// Log-odds of two weights, clamped to [`LARGEST`] in magnitude.
+pub(crate) fn log_odds(upper: u64, lower: u64) -> i32 {
+    ((ln(upper) - ln(lower)) / UNIT).clamp(-LARGEST, LARGEST)
+}
+
+/// Half octaves by which `x` lies above `y`, rounded down.
+pub(crate) fn half_octaves(x: u64, y: u64) -> i32 {
+    (2 * (ln(x) - ln(y))).div_euclid(LN_2)
 }
 
 /// The probability of the log-odds `x`, which is clamped to [`LARGEST`] in magnitude.
-pub(crate) fn squash(x: i32) -> Probability {
-    let x = x.clamp(-LARGEST, LARGEST);
-    let tail = ((u64::from(TAIL[x.unsigned_abs() as usize]) + (1 << 15)) >> 16) as i32;
+pub(crate) fn squash(x: i64) -> Probability {
+    let x = x.clamp(-i64::from(LARGEST), i64::from(LARGEST));
+    let tail = i32::from(TAIL[x.unsigned_abs() as usize]);
     Probability::clamped(if x < 0 { tail } else { ONE - tail })
+}
+
+/// Entries of [`BELL`].
+const BELL_LEN: usize = 2048;
+
+/// `round(2^16 * exp(-i / 128))`, at least 1: whatever lies far from the centre stays possible.
+static BELL: [u32; BELL_LEN] = {
+    /// `2^64 * exp(-1 / 128)`, rounded down.
+    const RATIO: u128 = 18_303_190_372_430_456_779;
+    let mut table = [0; BELL_LEN];
+    let mut power = 1u128 << 63; // 2^63 * exp(-i / 128)
+    let mut i = 0;
+    while i < BELL_LEN {
+        let rounded = (power + (1 << 46)) >> 47;
+        table[i] = if rounded == 0 { 1 } else { rounded as u32 };
+        power = (power * RATIO) >> 64;
+        i += 1;
+    }
+    table
+};
+
+/// `2^16 * exp(-x)` for `x` in units of 1/128.
+pub(crate) fn bell(x: u64) -> u32 {
+    BELL[x.min(BELL_LEN as u64 - 1) as usize]
 }
 
 #[cfg(test)]
@@ -74,26 +103,27 @@ mod tests {
     #[test]
     fn tables_are_what_their_formulas_say() {
         for (i, &tail) in TAIL.iter().enumerate() {
-            let exact = 2f64.powi(32) / (1.0 + (i as f64 / 256.0).exp());
-            assert_eq!(tail, exact.round() as u32, "{i}");
+            assert_eq!(f64::from(tail), (65536.0 / (1.0 + (i as f64 / 256.0).exp())).round(), "{i}");
         }
-        for (i, &x) in STRETCH.iter().enumerate() {
-            let p = (2 * i + 1) as f64 / 8192.0;
-            assert!((f64::from(x) / 256.0 - (p / (1.0 - p)).ln()).abs() <= 1.0 / 256.0, "{i}");
+        for (i, &entry) in LN.iter().enumerate() {
+            assert_eq!(f64::from(entry), (65536.0 * (1.0 + i as f64 / 1024.0).ln()).floor(), "{i}");
+        }
+        for (i, &entry) in BELL.iter().enumerate() {
+            assert_eq!(f64::from(entry), (65536.0 * (-(i as f64) / 128.0).exp()).round().max(1.0), "{i}");
         }
     }
 
     #[test]
-    fn squash_undoes_stretch_and_both_are_symmetric() {
-        for i in 0..4096u32 {
-            let x = stretch((i << 20) + (1 << 19));
-            let p = f64::from(squash(x).get()) / 65536.0;
-            assert!((p - (f64::from(i) + 0.5) / 4096.0).abs() < 0.0012, "{i}: {p}");
-            assert_eq!(x, -stretch((4095 - i) << 20));
-            assert_eq!(squash(x).get(), ONE - squash(-x).get());
+    fn logarithms_are_near_and_odds_symmetric() {
+        for x in (0..64).flat_map(|shift| [1u64 << shift, (3 << shift) | 1, u64::MAX >> shift]) {
+            assert!((f64::from(ln(x)) / 65536.0 - (x as f64).ln()).abs() < 2e-3, "{x}");
         }
-        assert_eq!(squash(i32::MAX).get() + squash(i32::MIN).get(), ONE);
-        assert_eq!(distribution(0), 1 << 31);
-        assert_eq!(distribution(i64::MAX) + distribution(i64::MIN), 1 << 32);
+        assert_eq!(ln(0), 0);
+        assert_eq!(log_odds(7, 12), -log_odds(12, 7));
+        assert_eq!((log_odds(u64::MAX, 1), log_odds(1, u64::MAX)), (LARGEST, -LARGEST));
+        let p = squash(log_odds(300, 100).into()).get();
+        assert!((p - 49152).abs() < 100, "{p}");
+        assert_eq!(squash(i64::MAX).get() + squash(i64::MIN).get(), ONE);
+        assert_eq!((half_octaves(16, 16), half_octaves(64, 16), half_octaves(15, 16)), (0, 4, -1));
     }
 }

@@ -31,8 +31,8 @@ pub(crate) fn short_step(step: f64) -> f32 {
     f32::from_bits((bits + REST) & !REST)
 }
 
-/// The step at which a uniform quantizer of many levels gains as much rate as it loses distortion: `12 s D' = R'` for
-/// `D = s step^2 / 12` and `R = -log2 step`, at `lambda` units of distortion per bit.
+/// The step of the least `D + lambda R` for a uniform quantizer of many levels, whose distortion is `D = sensitivity * step^2 / 12`
+/// and whose rate falls with `-log2 step`.
 pub(crate) fn balanced_step(sensitivity: f64, lambda: f64) -> f64 {
     (6.0 * lambda / (sensitivity.max(1e-30) * std::f64::consts::LN_2)).sqrt()
 }

@@ -6,7 +6,7 @@
 
 use decoder::{Level, Network};
 use perception::targets::Targets;
-use repr::{Representation, Sidecar, Target, Tensor, Tensors};
+use repr::{MAX_AMOUNT, Representation, Sidecar, Target, Tensor, Tensors};
 
 use crate::EncodeError;
 use crate::candidates::{Move, frame_moves, latent_moves};
@@ -40,7 +40,7 @@ pub struct Search<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchState {
     /// Finished steps: each sample is measured, then corrected in every pass.
-    pub next: usize,
+    pub(crate) next: usize,
     /// Distortions of the samples measured so far.
     pub(crate) terms: Vec<Terms>,
     /// Bits of a correction.
@@ -115,17 +115,19 @@ impl<'a> Search<'a> {
         for c in state.representation.sidecar.of(sample) {
             sidecar.set(c.sample, c.target, c.amount);
         }
-        let now = Variant { row, sidecar };
+        let variant = Variant { row, sidecar };
         if pass == 0 {
-            state.terms.extend(self.judge.measure(&self.stage, sample, &[now], None)?);
+            state.terms.extend(self.judge.measure(&self.stage, sample, &[variant], None)?);
         } else {
             if state.next.is_multiple_of(samples.div_ceil(PRICINGS)) {
                 state.price = price(&state.representation)?;
             }
-            let (best, terms) = self.correct(state, pass - 1, sample, now)?;
-            state.terms[sample] = terms;
-            state.representation.latents.values[sample * dim..][..dim].copy_from_slice(&best.row);
-            for c in best.sidecar.corrections() {
+            let found = self.correct(state, pass - 1, sample, variant)?;
+            state.terms[sample] = found.terms;
+            state.representation.latents.values[sample * dim..][..dim].copy_from_slice(&found.variant.row);
+            let before = state.representation.sidecar.of(sample).to_vec();
+            before.iter().for_each(|c| state.representation.sidecar.set(c.sample, c.target, 0));
+            for c in found.variant.sidecar.corrections() {
                 state.representation.sidecar.set(c.sample, c.target, c.amount);
             }
         }
@@ -133,110 +135,106 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// The best variant of a sample that was found, and its terms.
+    /// The best variant of a sample that was found.
     fn correct(
         &mut self,
         state: &SearchState,
         pass: usize,
         sample: usize,
-        mut now: Variant,
-    ) -> Result<(Variant, Terms), EncodeError> {
-        let id = sample as u32;
-        let samples = self.start.clip.samples();
-        let mut terms = state.terms[sample];
-        let others: Terms = std::array::from_fn(|i| sum(&state.terms)[i] - terms[i]);
-        let bit = self.judge.bit();
-        let judge_total = |judge: &Judge<'_>, terms: Terms, variant: &Variant| {
-            let corrections = variant.sidecar.corrections().len() as f64;
-            judge.total([others[0] + terms[0], others[1] + terms[1]], samples) + bit * state.price * corrections
-        };
+        variant: Variant,
+    ) -> Result<Measured, EncodeError> {
+        let terms = state.terms[sample];
+        let now = Measured { cost: self.cost_of(state, sample, &variant, terms), variant, terms };
+        let go = |variant: &Variant, step: Move| variant.moved(sample as u32, step);
 
-        // What each move does alone.
-        let moves: Vec<(Move, Variant)> = self.moves(state, pass, sample, &now)?;
-        let variants: Vec<Variant> = moves.iter().map(|(_, variant)| variant.clone()).collect();
-        let measured = self.judge.measure(&self.stage, sample, &variants, Some((&now, terms)))?;
-        let before = judge_total(&self.judge, terms, &now);
-        let mut helpful = Vec::new();
-        for ((step, variant), after) in moves.iter().zip(measured) {
-            let change = judge_total(&self.judge, after, variant) - before;
+        // Every move alone.
+        let moves = self.moves(state, pass, sample, &now.variant)?.into_iter();
+        let (moves, variants): (Vec<Move>, Vec<Variant>) =
+            moves.filter_map(|step| Some((step, go(&now.variant, step)?))).unzip();
+        let alone = self.measured(state, sample, variants, &now)?;
+        let promise = |(step, then): (Move, Measured)| {
+            let change = then.cost - now.cost;
             // What harms one way should help the other way, though less, distortions being curved.
-            let helps =
-                if change < 0.0 { (change, *step) } else { (-0.5 * change, Move { amount: -step.amount, ..*step }) };
-            helpful.push(helps);
-        }
-        helpful.sort_by(|a, b| a.0.total_cmp(&b.0));
+            if change < 0.0 { (change, step) } else { (-0.5 * change, Move { amount: -step.amount, ..step }) }
+        };
+        let mut promising: Vec<(f64, Move)> = moves.into_iter().zip(alone).map(promise).collect();
+        promising.sort_by(|a, b| a.0.total_cmp(&b.0));
 
         // As many of the best as help together.
-        let mut taken = 0;
-        let mut count = helpful.len();
-        let mut prefixes = Vec::new();
-        while count > 0 {
-            let together = helpful[..count].iter().fold(now.clone(), |v, (_, step)| v.moved(id, *step).unwrap_or(v));
-            prefixes.push((count, together));
-            count /= 2;
+        let halved = std::iter::successors(Some(promising.len()), |count| Some(count / 2));
+        let counts: Vec<usize> = halved.take_while(|&count| count > 0).collect();
+        let together = |&count: &usize| {
+            let steps = promising[..count].iter();
+            steps.fold(now.variant.clone(), |variant, (_, step)| go(&variant, *step).unwrap_or(variant))
+        };
+        let together = self.measured(state, sample, counts.iter().map(together).collect(), &now)?;
+        let best = counts.into_iter().zip(together).min_by(|a, b| a.1.cost.total_cmp(&b.1.cost));
+        let (taken, mut now) = best.filter(|(_, then)| then.cost < now.cost).unwrap_or((0, now));
+
+        // The next ones, one by one on top.
+        for (_, step) in promising[taken..].iter().take(RETRIES) {
+            let Some(variant) = go(&now.variant, *step) else { continue };
+            let then = self.measured(state, sample, vec![variant], &now)?;
+            now = then.into_iter().find(|then| then.cost < now.cost).unwrap_or(now);
         }
-        let variants: Vec<Variant> = prefixes.iter().map(|(_, variant)| variant.clone()).collect();
-        let measured = self.judge.measure(&self.stage, sample, &variants, Some((&now, terms)))?;
-        let mut cost = before;
-        for ((count, variant), after) in prefixes.into_iter().zip(measured) {
-            let total = judge_total(&self.judge, after, &variant);
-            if total < cost {
-                (cost, taken, now, terms) = (total, count, variant, after);
-            }
-        }
-        // The rest, one by one on top.
-        for (_, step) in helpful[taken..].iter().take(RETRIES) {
-            let Some(variant) = now.moved(id, *step) else { continue };
-            let after =
-                self.judge.measure(&self.stage, sample, std::slice::from_ref(&variant), Some((&now, terms)))?[0];
-            let total = judge_total(&self.judge, after, &variant);
-            if total < cost {
-                (cost, now, terms) = (total, variant, after);
-            }
-        }
-        Ok((now, terms))
+        Ok(now)
     }
 
-    /// The moves that a sample is tried with, and what they lead to.
-    fn moves(
-        &self,
+    /// Measures variants of a sample; `now` saves work where they share its second frame.
+    fn measured(
+        &mut self,
         state: &SearchState,
-        pass: usize,
         sample: usize,
-        now: &Variant,
-    ) -> Result<Vec<(Move, Variant)>, EncodeError> {
-        let latent = self.stage.latent(now);
-        let moves = match self.judge {
-            Judge::Pixels { .. } => {
-                let original = self.stage.original(sample);
-                let decoded = self.stage.network.native(&latent, now.sidecar.corrections())?;
-                let mut moves = frame_moves(&decoded, original);
-                moves.sort_by(|a, b| b.gain.total_cmp(&a.gain));
-                moves.truncate(COSINE_TRIALS);
-                moves.extend(latent_moves(&self.chain, &latent, &self.start.latents, &self.curvature, original));
-                moves
-            }
-            Judge::Metric { .. } => {
-                let reach = REACH[pass % REACH.len()];
-                let dimensions = (0u16..).zip(self.curvature.iter().zip(&self.start.latents.step));
-                let mut moves: Vec<Move> = dimensions
-                    .map(|(dimension, (curvature, step))| {
-                        let amount = ((reach / curvature).sqrt() / f64::from(*step)).round().clamp(1.0, 31.0) as i8;
-                        Move { target: Target::Latent { dimension }, amount, gain: 0.0 }
-                    })
-                    .collect();
-                let cosines: Vec<Target> = Target::all(0).collect();
-                let first = state.next * COSINE_TRIALS;
-                moves.extend((first..first + COSINE_TRIALS).map(|i| Move {
-                    target: cosines[i % cosines.len()],
-                    amount: COSINE_AMOUNT,
-                    gain: 0.0,
-                }));
-                moves
-            }
+        variants: Vec<Variant>,
+        now: &Measured,
+    ) -> Result<Vec<Measured>, EncodeError> {
+        let all = self.judge.measure(&self.stage, sample, &variants, Some((&now.variant, now.terms)))?;
+        let measured = |(variant, terms): (Variant, Terms)| {
+            let cost = self.cost_of(state, sample, &variant, terms);
+            Measured { variant, terms, cost }
         };
-        Ok(moves.into_iter().filter_map(|step| Some((step, now.moved(sample as u32, step)?))).collect())
+        Ok(variants.into_iter().zip(all).map(measured).collect())
     }
+
+    /// What the clip costs with this variant of a sample, the bytes of the sample's corrections included.
+    fn cost_of(&self, state: &SearchState, sample: usize, variant: &Variant, terms: Terms) -> f64 {
+        let (all, before) = (sum(&state.terms), state.terms[sample]);
+        let sums = std::array::from_fn(|i| all[i] - before[i] + terms[i]);
+        let bits = state.price * variant.sidecar.corrections().len() as f64;
+        self.judge.total(sums, state.terms.len()) + self.judge.bit() * bits
+    }
+
+    /// The moves that a sample is tried with. On pixels, those that should lead nearest to the original, and how far; the metric
+    /// does not say where to go, so every dimension of the latent goes a stride, and some of the cosines, others each time.
+    fn moves(&self, state: &SearchState, pass: usize, sample: usize, now: &Variant) -> Result<Vec<Move>, EncodeError> {
+        if let Judge::Pixels { .. } = self.judge {
+            let (latent, original) = (self.stage.latent(now), self.stage.original(sample));
+            let decoded = self.stage.network.native(&latent, now.sidecar.corrections())?;
+            let mut moves = frame_moves(&decoded, original);
+            moves.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+            moves.truncate(COSINE_TRIALS);
+            moves.extend(latent_moves(&self.chain, &latent, &self.start.latents, &self.curvature, original));
+            return Ok(moves);
+        }
+        let reach = REACH[pass % REACH.len()];
+        let stride = |(dimension, (curvature, step)): (u16, (&f64, &f32))| {
+            let amount = ((reach / curvature).sqrt() / f64::from(*step)).round().clamp(1.0, MAX_AMOUNT.into()) as i8;
+            Move { target: Target::Latent { dimension }, amount, gain: 0.0 }
+        };
+        let latent = (0..).zip(self.curvature.iter().zip(&self.start.latents.step)).map(stride);
+        let cosines: Vec<Target> = Target::all(0).collect();
+        let cosine = |i: usize| Move { target: cosines[i % cosines.len()], amount: COSINE_AMOUNT, gain: 0.0 };
+        let first = state.next * COSINE_TRIALS;
+        Ok(latent.chain((first..first + COSINE_TRIALS).map(cosine)).collect())
+    }
+}
+
+/// A variant and what was measured of it.
+struct Measured {
+    variant: Variant,
+    terms: Terms,
+    /// What the clip costs with it.
+    cost: f64,
 }
 
 fn sum(terms: &[Terms]) -> Terms {

@@ -22,6 +22,8 @@ pub mod limits {
     pub const PARAMETERS: usize = 1 << 24;
     /// Most latent values of a clip.
     pub const LATENTS: usize = 1 << 24;
+    /// Most corrections of a sidecar.
+    pub const CORRECTIONS: usize = 1 << 20;
     /// Most values in one activation.
     pub const ACTIVATION: usize = 1 << 26;
     /// Largest dilation.

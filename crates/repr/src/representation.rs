@@ -202,6 +202,10 @@ impl Representation {
         }
         check_magnitude("a latent step", &latents.step)?;
         check_magnitude("a latent minimum", &latents.minimum)?;
+        let corrections = self.sidecar.corrections().len();
+        if corrections > limits::CORRECTIONS {
+            return invalid(format!("{corrections} corrections, the limit is {}", limits::CORRECTIONS));
+        }
         match self.sidecar.misfit(self.clip.samples(), dim) {
             None => Ok(()),
             Some(correction) => invalid(format!("the sidecar holds an impossible correction: {correction:?}")),

@@ -1,6 +1,8 @@
 //! One representation for several tests.
 
-use repr::{Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Stage, Stem};
+use repr::{
+    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem, Target,
+};
 
 /// One small representation, always the same.
 pub fn small() -> Representation {
@@ -31,11 +33,16 @@ pub fn small() -> Representation {
         step: vec![0.015, 0.02],
         values: (0..12).map(|i| (100 + i + random(40)) as u8).collect(),
     };
+    let mut sidecar = Sidecar::default();
+    for (sample, cosine, amount) in [(0, 0, 3), (2, 0, -1), (2, 7, 31), (5, 0, -2)] {
+        sidecar.set(sample, Target::Frame { frame: 1, channel: 0, cosine }, amount);
+        sidecar.set(sample, Target::Latent { dimension: 1 }, -1);
+    }
     Representation {
         architecture,
         clip: Clip { name: "clip".into(), frames: 13, height: 8, width: 10 },
         parameters,
         latents,
-        sidecar: repr::Sidecar::default(),
+        sidecar,
     }
 }

@@ -1,0 +1,131 @@
+//! Writes what fuzzing starts from: `seeds FOLDER [PUBLIC_ARCHIVE]` fills FOLDER/TARGET for each target in fuzz/. Small
+//! archives of several shapes; their integers are those of the public archive, as many as fit, where it is given.
+
+use std::error::Error;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use repr::{
+    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem, Target,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (folder, public) = match arguments.as_slice() {
+        [folder] => (folder, None),
+        [folder, public] => (folder, Some(fs::read(public)?)),
+        _ => return Err("usage: seeds FOLDER [PUBLIC_ARCHIVE]".into()),
+    };
+    let folder = Path::new(folder);
+    let names = ["archive", "archive_as_is", "foreign", "foreign_as_is"];
+    names.iter().try_for_each(|name| fs::create_dir_all(folder.join(name)))?;
+    let source = public.as_deref().map(|bytes| archive::import(bytes, "0")).transpose()?;
+    for (i, (architecture, frames)) in shapes().into_iter().enumerate() {
+        for bits in [8, 5, 2] {
+            let archive = archive::encode(&filled(architecture.clone(), frames, bits, source.as_ref()))?;
+            for name in &names[..2] {
+                fs::write(folder.join(name).join(format!("shape{i}-{bits}bits")), &archive)?;
+            }
+        }
+    }
+    let sections = foreign(source.as_ref());
+    let mut opened = Vec::new();
+    let mut packed = Vec::new();
+    for (i, section) in sections.iter().enumerate() {
+        if i + 1 < sections.len() {
+            opened.extend_from_slice(&word(section.len()));
+        }
+        opened.extend_from_slice(section);
+        let mut stream = Vec::new();
+        brotli::CompressorWriter::new(&mut stream, 1 << 12, 11, 18).write_all(section)?;
+        packed.extend_from_slice(&word(stream.len()));
+        packed.append(&mut stream);
+    }
+    archive::import(&packed, "clip")?;
+    fs::write(folder.join(names[2]).join("small"), opened)?;
+    fs::write(folder.join(names[3]).join("small"), packed)?;
+    Ok(())
+}
+
+/// Layer tables that between them have everything a table can have, and a number of frames.
+fn shapes() -> Vec<(Architecture, usize)> {
+    let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
+    let refine = |hidden| Layer::Refine(Refine { hidden, dilation: 2, gain: 0.1 });
+    let table = |latent_dim, channels, layers| Architecture {
+        latent_dim,
+        stem: Stem { channels, height: 2, width: 3 },
+        layers,
+    };
+    vec![
+        (table(1, 1, vec![]), 1),
+        (table(3, 4, vec![stage(4, 2, 3), stage(3, 2, 3), stage(2, 2, 3), refine(2)]), 40),
+        (table(5, 2, vec![stage(3, 1, 1), refine(3), stage(1, 4, 1)]), 9),
+        (table(40, 2, vec![stage(2, 3, 3)]), 12),
+    ]
+}
+
+fn filled(architecture: Architecture, frames: usize, bits: u8, source: Option<&Representation>) -> Representation {
+    let half = 1i16 << (bits - 1);
+    let tensors = architecture.parameters().into_iter().enumerate().map(|(i, parameter)| {
+        let real = source.map(|source| &source.parameters[i % source.parameters.len()].values);
+        let value = |at: usize| match real {
+            Some(values) => values[at % values.len()] >> (8 - bits),
+            None => ((at * at * 31 + 7 * at) as i16 % half + (at * 13) as i16 % half) / 2,
+        };
+        let steps = if i % 3 == 1 { parameter.shape[0] } else { 1 };
+        QuantizedTensor {
+            bits,
+            steps: (0..steps).map(|step| 0.01 + step as f32 / 1024.0).collect(),
+            values: (0..parameter.len()).map(value).collect(),
+            name: parameter.name,
+            shape: parameter.shape,
+        }
+    });
+    let parameters = tensors.collect();
+    let dim = architecture.latent_dim;
+    let clip = Clip { name: "clip".into(), frames, height: 16, width: 24 };
+    let latent = |at: usize| match source {
+        Some(source) => source.latents.values[at % source.latents.values.len()],
+        None => (at * at * 3 + at / 5) as u8,
+    };
+    let mut sidecar = Sidecar::default();
+    for sample in (0..clip.samples() as u32).filter(|_| bits != 5) {
+        let target = Target::all(dim).nth(sample as usize * 7 % (dim + 60));
+        target.into_iter().for_each(|target| sidecar.set(sample, target, (sample % 9) as i8 - 4));
+    }
+    let latents = QuantizedLatents {
+        minimum: vec![-1.5; dim],
+        step: vec![0.0117; dim],
+        values: (0..dim * clip.samples()).map(latent).collect(),
+    };
+    Representation { architecture, clip, parameters, latents, sidecar }
+}
+
+/// The sections of a small archive in the public format.
+fn foreign(source: Option<&Representation>) -> [Vec<u8>; 3] {
+    let (dim, pairs) = (2, 20);
+    let architecture = Architecture::reference(4, dim);
+    let filled = filled(architecture, 2 * pairs, 8, source);
+    let header = format!(r#"{{"n_pairs":{pairs},"latent_dim":{dim},"base_channels":4,"eval_size":[384,512]}}"#);
+    let mut weights = word(filled.parameters.len()).to_vec();
+    for tensor in &filled.parameters {
+        weights.extend_from_slice(&word(tensor.name.len()));
+        weights.extend_from_slice(tensor.name.as_bytes());
+        weights.extend_from_slice(&word(tensor.shape.len()));
+        tensor.shape.iter().for_each(|&side| weights.extend_from_slice(&word(side)));
+        weights.extend_from_slice(&0.01f32.to_le_bytes());
+        weights.extend_from_slice(&word(tensor.values.len()));
+        weights.extend(tensor.values.iter().map(|&value| ((value << 1) ^ (value >> 15)) as u8));
+    }
+    let mut latents = [word(pairs), word(dim)].concat();
+    // Minima of -1 and steps of 1/128, in 16 bits.
+    latents.extend([0x00, 0xbc, 0x00, 0xbc, 0x00, 0x20, 0x00, 0x20]);
+    latents.extend_from_slice(&filled.latents.values);
+    latents.resize(latents.len() + dim * pairs, 0);
+    [header.into_bytes(), weights, latents]
+}
+
+fn word(value: usize) -> [u8; 4] {
+    (value as u32).to_le_bytes()
+}

@@ -1,0 +1,191 @@
+//! The latents: pair after pair, each value from the past of all dimensions and from the pair's values before it.
+//!
+//! Latents of consecutive pairs are a vector autoregressive process with much noise: a slow drift, what repeats with the
+//! road (lane marks pass at a steady pace), and innovations that the dimensions share. One autoregression serves all
+//! dimensions; a second regression takes out of its innovations what those of the last pairs and of the dimensions before
+//! tell about them.
+
+use repr::QuantizedLatents;
+
+use crate::adaptive::Float;
+use crate::coder::{BitCoder, Corrupt};
+use crate::levels::{Bell, Levels, PREDICTIONS, mixer};
+use crate::logistic::half_octaves;
+use crate::mixer::Mixer;
+use crate::regression::{Regression, WEIGHT_BITS, limited};
+
+/// Bits of a latent's integer.
+const BITS: u8 = 8;
+/// Past values that the autoregression sees.
+const LAGS: usize = 20;
+/// Past pairs whose innovations the second regression sees.
+const PAIRS: usize = 2;
+/// Dimensions whose innovations are predicted from each other; more are cut into pieces.
+const PIECE: usize = 32;
+/// Mean absolute deviation that is expected at first, in levels.
+const SPREAD: i64 = 30;
+/// Ridges of the autoregression, and for innovations of the same pair and of past ones, in values as large as that.
+const RIDGES: [i64; 3] = [10, 60, 400];
+/// Most values over which a spread is averaged.
+const WINDOW: i64 = 600;
+/// One, in units of `2^-16`.
+const ONE: i64 = 1 << 16;
+
+/// Codes minima, steps and integers. The number of dimensions and of pairs must be right.
+pub(crate) fn code(coder: &mut impl BitCoder, latents: &mut QuantizedLatents) -> Result<(), Corrupt> {
+    for values in [&mut latents.minimum, &mut latents.step] {
+        let mut model = Float::new();
+        for value in values.iter_mut() {
+            *value = model.code(coder, *value)?;
+        }
+    }
+    let dim = latents.dim();
+    let mut model = LatentModel::new(dim);
+    for row in latents.values.chunks_mut(dim) {
+        model.code(coder, row)?;
+    }
+    Ok(())
+}
+
+struct LatentModel {
+    mixer: Mixer<PREDICTIONS>,
+    past: Regression,
+    pieces: Vec<Piece>,
+    /// Mean over the last pairs of error over spread, in units of `2^-16`: how much more than usual is going on.
+    activity: i64,
+}
+
+/// Dimensions that follow each other.
+struct Piece {
+    dimensions: Vec<Dimension>,
+    /// From innovations: those of the pairs before, the last one first, then this pair's.
+    innovations: Regression,
+    /// Its vector.
+    vector: Vec<i64>,
+}
+
+struct Dimension {
+    /// The last values, the newest first.
+    past: Vec<u8>,
+    /// Sum of all values and their number, and as if there had been twenty in the middle of the range.
+    mean: (i64, i64),
+    /// Mean absolute error, in units of `2^-16`, and how many it is of, with a few imagined.
+    spread: (i64, i64),
+    levels: Levels,
+}
+
+impl LatentModel {
+    fn new(dim: usize) -> Self {
+        let sizes = (0..dim).step_by(PIECE).map(|start| PIECE.min(dim - start));
+        Self {
+            mixer: mixer([1 << 16, 0, 0]),
+            past: Regression::new(vec![ridge(RIDGES[0]); LAGS + 1]),
+            pieces: sizes.map(Piece::new).collect(),
+            activity: ONE,
+        }
+    }
+
+    fn code(&mut self, coder: &mut impl BitCoder, row: &mut [u8]) -> Result<(), Corrupt> {
+        let dim = row.len() as i64;
+        let mut errors = 0;
+        let loudness = (ONE + self.activity) / 2;
+        for (values, piece) in row.chunks_mut(PIECE).zip(&mut self.pieces) {
+            piece.advance();
+            for (i, value) in values.iter_mut().enumerate() {
+                errors += piece.code(coder, &mut self.mixer, &mut self.past, loudness, i, value)?;
+            }
+        }
+        self.activity += (errors / dim - self.activity) * 3 / 10;
+        Ok(())
+    }
+}
+
+/// That many squares of the spread, as regressions see it.
+fn ridge(values: i64) -> i64 {
+    values * (SPREAD << 4) * (SPREAD << 4)
+}
+
+impl Piece {
+    fn new(len: usize) -> Self {
+        let mut ridges = vec![ridge(RIDGES[2]); PAIRS * len];
+        ridges.resize((PAIRS + 1) * len, ridge(RIDGES[1]));
+        Self {
+            dimensions: std::iter::repeat_with(Dimension::new).take(len).collect(),
+            innovations: Regression::new(ridges),
+            vector: vec![0; (PAIRS + 1) * len],
+        }
+    }
+
+    /// Another pair: what was this pair's becomes the last one's.
+    fn advance(&mut self) {
+        let len = self.dimensions.len();
+        self.vector.rotate_right(len);
+        for j in 0..PAIRS * len {
+            self.innovations.learn(&self.vector[..j], self.vector[j], false);
+        }
+    }
+
+    /// Codes a value of dimension `i`, given the regression on its past; returns error over spread, in units of `2^-16`.
+    fn code(
+        &mut self,
+        coder: &mut impl BitCoder,
+        mixer: &mut Mixer<PREDICTIONS>,
+        past: &mut Regression,
+        loudness: i64,
+        i: usize,
+        value: &mut u8,
+    ) -> Result<i64, Corrupt> {
+        let at = PAIRS * self.dimensions.len() + i;
+        let dimension = &mut self.dimensions[i];
+        let mean = (dimension.mean.0 << 16) / dimension.mean.1;
+        let mut before = [0; LAGS];
+        for (lag, &value) in before.iter_mut().zip(&dimension.past) {
+            *lag = relative(value, mean);
+        }
+        // The regression corrects what holds for most clips.
+        let usual = (11 * before[0] + 5 * before[1]) * (1 << WEIGHT_BITS) / 20;
+        let expected = usual + past.predict(&before);
+        let guess = expected + self.innovations.predict(&self.vector[..at]);
+        let centre = (mean + (guess >> (WEIGHT_BITS + 4 - 16))).clamp(0, (1 << (16 + u32::from(BITS))) - 1);
+        let spread = dimension.spread.0 * loudness / ONE;
+        let kind = (half_octaves(spread as u64, (SPREAD << 16) as u64) + 8).clamp(0, 15) as usize;
+        *value = dimension.levels.code(coder, mixer, Bell { centre, spread, kind }, *value)?;
+
+        let known = relative(*value, mean);
+        for (lag, &entry) in before.iter().enumerate() {
+            past.learn(&before[..lag], entry, false);
+        }
+        past.learn(&before, limited(known - (usual >> WEIGHT_BITS)), true);
+        self.vector[at] = limited(known - (expected >> WEIGHT_BITS));
+        self.innovations.learn(&self.vector[..at], self.vector[at], true);
+        let error = ((i64::from(*value) << 16) - centre).abs();
+        let relative_error = error * ONE / dimension.spread.0;
+        dimension.learn(*value, error * ONE / loudness);
+        Ok(relative_error)
+    }
+}
+
+/// The distance of a value from the mean (in units of `2^-16`), as regressions see it.
+fn relative(value: u8, mean: i64) -> i64 {
+    ((i64::from(value) << 16) - mean) >> 12
+}
+
+impl Dimension {
+    fn new() -> Self {
+        Self {
+            past: Vec::with_capacity(LAGS + 1),
+            mean: (20 << (BITS - 1), 20),
+            spread: (SPREAD << 16, 4),
+            levels: Levels::new(BITS),
+        }
+    }
+
+    fn learn(&mut self, value: u8, error: i64) {
+        self.past.insert(0, value);
+        self.past.truncate(LAGS);
+        self.mean = (self.mean.0 + i64::from(value), self.mean.1 + 1);
+        self.spread.1 = (self.spread.1 + 1).min(WINDOW);
+        // An eighth of a level stays, so that one surprise does not undo all.
+        self.spread.0 = (self.spread.0 + (error - self.spread.0) / self.spread.1).max(1 << 13);
+    }
+}
