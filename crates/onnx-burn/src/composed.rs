@@ -93,42 +93,51 @@ fn convolution<B: Backend>(conv: Conv, device: &B::Device) -> Layer<B> {
         let x = Tensor::from_primitive(TensorPrimitive::Float(x));
         let y = burn_core::tensor::module::conv2d(x, weight.clone(), Some(bias.clone()), options.clone());
         let y = y.into_primitive().tensor();
-        activation.as_ref().map_or_else(|| y.clone(), |program| pointwise::<B>(program, y.clone()))
+        match &activation {
+            Some(program) => pointwise::<B>(program, y),
+            None => y,
+        }
     })
 }
 
 /// A program, step by step.
 fn pointwise<B: Backend>(program: &Program, x: FloatTensor<B>) -> FloatTensor<B> {
-    let scalar = |value: f32| Scalar::from(value);
+    let filled = |number: f32| B::float_add_scalar(B::float_mul_scalar(x.clone(), Scalar::from(0.0)), number.into());
     let number = |index: usize| match program.steps()[index] {
-        Step::Constant(value) => Some(value),
+        Step::Constant(value) => Some(Scalar::from(value)),
         _ => None,
     };
-    let mut values: Vec<FloatTensor<B>> = Vec::with_capacity(program.steps().len());
+    // Numbers go into the steps that take them.
+    let mut values: Vec<Option<FloatTensor<B>>> = Vec::with_capacity(program.steps().len());
     for step in program.steps() {
-        let value = |index: usize| values[index].clone();
+        let value = |index: usize| match (&values[index], program.steps()[index]) {
+            (None, Step::Constant(number)) => filled(number),
+            (value, _) => value.clone().unwrap_or_else(|| x.clone()),
+        };
         let next = match *step {
             Step::Input => x.clone(),
-            // Numbers go into the steps that use them; one that is the result fills a tensor.
-            Step::Constant(number) => B::float_add_scalar(B::float_mul_scalar(x.clone(), scalar(0.0)), scalar(number)),
+            Step::Constant(_) => {
+                values.push(None);
+                continue;
+            }
             Step::Add(a, b) => match (number(a), number(b)) {
-                (_, Some(b)) => B::float_add_scalar(value(a), scalar(b)),
-                (Some(a), _) => B::float_add_scalar(value(b), scalar(a)),
+                (_, Some(b)) => B::float_add_scalar(value(a), b),
+                (Some(a), _) => B::float_add_scalar(value(b), a),
                 _ => B::float_add(value(a), value(b)),
             },
             Step::Sub(a, b) => match (number(a), number(b)) {
-                (_, Some(b)) => B::float_sub_scalar(value(a), scalar(b)),
-                (Some(a), _) => B::float_add_scalar(B::float_neg(value(b)), scalar(a)),
+                (_, Some(b)) => B::float_sub_scalar(value(a), b),
+                (Some(a), _) => B::float_add_scalar(B::float_neg(value(b)), a),
                 _ => B::float_sub(value(a), value(b)),
             },
             Step::Mul(a, b) => match (number(a), number(b)) {
-                (_, Some(b)) => B::float_mul_scalar(value(a), scalar(b)),
-                (Some(a), _) => B::float_mul_scalar(value(b), scalar(a)),
+                (_, Some(b)) => B::float_mul_scalar(value(a), b),
+                (Some(a), _) => B::float_mul_scalar(value(b), a),
                 _ => B::float_mul(value(a), value(b)),
             },
             Step::Div(a, b) => match (number(a), number(b)) {
-                (_, Some(b)) => B::float_div_scalar(value(a), scalar(b)),
-                (Some(a), _) => B::float_mul_scalar(B::float_recip(value(b)), scalar(a)),
+                (_, Some(b)) => B::float_div_scalar(value(a), b),
+                (Some(a), _) => B::float_mul_scalar(B::float_recip(value(b)), a),
                 _ => B::float_div(value(a), value(b)),
             },
             Step::Neg(a) => B::float_neg(value(a)),
@@ -138,14 +147,18 @@ fn pointwise<B: Backend>(program: &Program, x: FloatTensor<B>) -> FloatTensor<B>
             Step::Erf(a) => B::float_erf(value(a)),
             Step::Exp(a) => B::float_exp(value(a)),
             Step::Sqrt(a) => B::float_sqrt(value(a)),
-            Step::Pow(a, exponent) => B::float_powf_scalar(value(a), scalar(exponent)),
-            Step::Clip(a, f32::NEG_INFINITY, max) => B::float_clamp_max(value(a), scalar(max)),
-            Step::Clip(a, min, f32::INFINITY) => B::float_clamp_min(value(a), scalar(min)),
-            Step::Clip(a, min, max) => B::float_clamp(value(a), scalar(min), scalar(max)),
+            Step::Pow(a, exponent) => B::float_powf_scalar(value(a), exponent.into()),
+            Step::Clip(a, f32::NEG_INFINITY, max) => B::float_clamp_max(value(a), max.into()),
+            Step::Clip(a, min, f32::INFINITY) => B::float_clamp_min(value(a), min.into()),
+            Step::Clip(a, min, max) => B::float_clamp(value(a), min.into(), max.into()),
         };
-        values.push(next);
+        values.push(Some(next));
     }
-    values.pop().unwrap_or(x)
+    match (values.pop().flatten(), program.steps().last()) {
+        (Some(value), _) => value,
+        (None, Some(&Step::Constant(number))) => filled(number),
+        (None, _) => x,
+    }
 }
 
 /// Rows and columns repeated.

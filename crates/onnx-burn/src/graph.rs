@@ -1,5 +1,7 @@
 //! The graph that runs: few kinds of nodes, every shape known.
 
+use std::ops::Range;
+
 use crate::constant::elements;
 use crate::pointwise::Program;
 
@@ -230,7 +232,7 @@ impl Op {
     }
 
     /// The result's dimensions, or what is wrong with the inputs. Whatever passes here runs.
-    fn shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+    pub(crate) fn shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         let misfit = || format!("inputs of {inputs:?} do not fit");
         match (self, inputs) {
             (Self::Input { shape }, []) => Ok(shape.clone()),
@@ -399,14 +401,14 @@ impl Graph {
         self.output
     }
 
-    /// Number of nodes, dropped ones included.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
+    /// All nodes in their order, dropped ones included.
+    pub fn ids(&self) -> Range<Id> {
+        0..self.nodes.len()
     }
 
     /// The nodes that are left, in their order.
     pub fn live(&self) -> impl DoubleEndedIterator<Item = Id> {
-        (0..self.nodes.len()).filter(|&id| self.uses[id] > 0)
+        self.ids().filter(|&id| self.uses[id] > 0)
     }
 
     /// A node.
@@ -446,7 +448,7 @@ impl Graph {
 
     /// Drops all nodes that the output does not need.
     pub fn sweep(&mut self) {
-        for id in (0..self.nodes.len()).rev() {
+        for id in self.ids().rev() {
             if self.uses[id] == 0 {
                 let inputs = std::mem::take(&mut self.nodes[id].inputs);
                 self.release(inputs);

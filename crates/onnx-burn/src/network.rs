@@ -50,8 +50,7 @@ impl<B: Operations> Network<B> {
     /// Dimensions of the output for an input of `[n, channels, rows, columns]`.
     pub fn output_shape(&self, input: [usize; 4]) -> Result<Vec<usize>, OnnxError> {
         let chunk = self.chunk(input);
-        let plan = self.plan(chunk).map_err(|problem| self.failed(problem))?;
-        let mut shape = plan.graph.shape(plan.graph.output()).to_vec();
+        let mut shape = self.plan(chunk).map_err(|problem| self.failed(problem))?.output_shape.clone();
         if let Some(batch) = shape.first_mut() {
             *batch *= input[0] / chunk[0];
         }
@@ -60,8 +59,7 @@ impl<B: Operations> Network<B> {
 
     /// The graph that runs for inputs of these sizes, to look at.
     pub fn graph(&self, input: [usize; 4]) -> Result<Graph, OnnxError> {
-        let plan = self.plan(self.chunk(input)).map_err(|problem| self.failed(problem))?;
-        Ok(plan.graph.clone())
+        optimized(&self.model, self.chunk(input)).map_err(|problem| self.failed(problem))
     }
 
     /// The model's first output for `input` `[n, channels, rows, columns]`. A file made for one batch size is run on as many
@@ -70,9 +68,8 @@ impl<B: Operations> Network<B> {
         let shape = input.dims();
         let chunk = self.chunk(shape);
         let plan = self.plan(chunk).map_err(|problem| self.failed(problem))?;
-        let found = plan.graph.shape(plan.graph.output());
-        if found.len() != D {
-            return Err(self.failed(Problem::Output { found: found.into(), rank: D }));
+        if plan.output_shape.len() != D {
+            return Err(self.failed(Problem::Output { found: plan.output_shape.clone(), rank: D }));
         }
         if chunk == shape {
             return Ok(plan.run(input));
@@ -109,49 +106,59 @@ impl<B: Operations> Network<B> {
     }
 }
 
+fn optimized(model: &Model, input: [usize; 4]) -> Result<Graph, Problem> {
+    let mut graph = build(model, &input)?;
+    optimize(&mut graph);
+    Ok(graph)
+}
+
 /// A graph made ready for one input shape.
 struct Plan<B: Operations> {
     input: [usize; 4],
-    graph: Graph,
+    output_shape: Vec<usize>,
+    /// In the graph's order.
     steps: Vec<Step<B>>,
+    /// Where the input goes, and where the output is found.
+    ends: [Id; 2],
+    /// How many values there are, those of dropped nodes included.
+    values: usize,
 }
 
 struct Step<B: Operations> {
     id: Id,
     layer: Layer<B>,
-    /// For each of the node's inputs, whether nobody reads it later.
-    last: Vec<bool>,
+    /// What it reads, and whether nobody reads that later.
+    inputs: Vec<(Id, bool)>,
 }
 
 impl<B: Operations> Plan<B> {
     fn new(model: &Model, input: [usize; 4], device: &B::Device) -> Result<Self, Problem> {
-        let mut graph = build(model, &input)?;
-        optimize(&mut graph);
+        let graph = optimized(model, input)?;
         let mut steps: Vec<Step<B>> = Vec::new();
-        let mut seen = vec![false; graph.len()];
-        seen[graph.output()] = true;
+        let mut read = vec![false; graph.ids().len()];
+        read[graph.output()] = true;
         for id in graph.live().rev().filter(|&id| id != graph.input()) {
-            let inputs = &graph.node(id).inputs;
-            // The last mention of a value in the last node that reads it.
-            let last = inputs.iter().rev().map(|&input| !std::mem::replace(&mut seen[input], true));
-            let mut last: Vec<bool> = last.collect();
-            last.reverse();
-            steps.push(Step { id, layer: B::layer(graph.node(id), device), last });
+            let node = graph.node(id);
+            let last = node.inputs.iter().rev().map(|&input| (input, !std::mem::replace(&mut read[input], true)));
+            let mut inputs: Vec<(Id, bool)> = last.collect();
+            inputs.reverse();
+            steps.push(Step { id, layer: B::layer(node, device), inputs });
         }
         steps.reverse();
-        Ok(Self { input, graph, steps })
+        let output_shape = graph.shape(graph.output()).to_vec();
+        Ok(Self { input, output_shape, steps, ends: [graph.input(), graph.output()], values: read.len() })
     }
 
     fn run<const D: usize>(&self, input: Tensor<B, 4>) -> Tensor<B, D> {
-        let mut values = vec![None; self.graph.len()];
-        values[self.graph.input()] = Some(input.into_primitive().tensor());
+        let mut values = vec![None; self.values];
+        values[self.ends[0]] = Some(input.into_primitive().tensor());
         for step in &self.steps {
-            let read = self.graph.node(step.id).inputs.iter().zip(&step.last);
-            let inputs = read.filter_map(|(&id, last)| if *last { values[id].take() } else { values[id].clone() });
+            let inputs = step.inputs.iter();
+            let inputs = inputs.filter_map(|&(id, last)| if last { values[id].take() } else { values[id].clone() });
             let inputs = inputs.collect();
             values[step.id] = Some((step.layer)(inputs));
         }
-        let output = values.swap_remove(self.graph.output());
+        let output = values.swap_remove(self.ends[1]);
         Tensor::from_primitive(TensorPrimitive::Float(output.expect("every node runs")))
     }
 }

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use kernels::frozen::Pointwise;
+
 use super::{Fault, Result};
 use crate::constant::{Constant, Data, DataType, elements};
 use crate::graph::{Binary, Op, Reduction, broadcast};
@@ -20,7 +22,6 @@ pub fn compute(node: &proto::Node, inputs: &[Option<Arc<Constant>>]) -> Result<O
         ("Where", [condition, yes, no]) => choose(condition, yes, no)?,
         (_, [a, b]) if comparison(op).is_some() => compare(op, a, b)?,
         (_, [a, b]) if integer(op).is_some() && [a, b].iter().all(|x| x.as_ints().is_some()) => integers(op, a, b)?,
-        ("Pow", [a, b]) => pairs(a, b, f32::powf)?,
         ("Max", [a, b]) => pairs(a, b, f32::max)?,
         ("Min", [a, b]) => pairs(a, b, f32::min)?,
         (_, [x]) if function(op).is_some() => map(op, x)?,
@@ -30,38 +31,40 @@ pub fn compute(node: &proto::Node, inputs: &[Option<Arc<Constant>>]) -> Result<O
 
 /// The result of an operation of the graph on constants; none where that is left to the graph.
 pub fn apply(op: &Op, inputs: &[&Constant]) -> Result<Option<Constant>> {
-    Ok(match (op, inputs) {
-        (Op::Reshape { shape }, [x]) if elements(shape) == elements(&x.shape) => {
-            Some(Constant { shape: shape.clone(), data: x.data.clone() })
+    let shapes: Vec<&[usize]> = inputs.iter().map(|input| input.shape.as_slice()).collect();
+    let shape = op.shape(&shapes)?;
+    elements(&shape).ok_or_else(|| too_large(&shape))?;
+    let all = |_: usize, dim: usize| (0..dim).collect();
+    let along = |chosen: usize, indices: Vec<usize>| {
+        move |axis: usize, dim: usize| if axis == chosen { indices.clone() } else { (0..dim).collect() }
+    };
+    Ok(Some(match (op, inputs) {
+        (Op::Reshape { .. }, [x]) => Constant { shape, data: x.data.clone() },
+        (Op::Transpose { order }, [x]) => {
+            let by_axis = offsets(&x.shape, all);
+            pick(x, order.iter().map(|&axis| by_axis[axis].clone()).collect())
         }
-        (Op::Transpose { order }, [x]) if order.iter().all(|&axis| axis < x.shape.len()) => {
-            let all = offsets(&x.shape, |_, dim| (0..dim).collect());
-            Some(pick(x, order.iter().map(|&axis| all[axis].clone()).collect())?)
+        (Op::Slice { axis, start, size }, [x]) => {
+            pick(x, offsets(&x.shape, along(*axis, (*start..start + size).collect())))
         }
-        (Op::Slice { axis, start, size }, [x]) if x.shape.get(*axis).is_some_and(|&dim| start + size <= dim) => {
-            let chosen = |at, dim| if at == *axis { (*start..start + size).collect() } else { (0..dim).collect() };
-            Some(pick(x, offsets(&x.shape, chosen))?)
+        (Op::Select { axis, indices }, [x]) => pick(x, offsets(&x.shape, along(*axis, indices.clone()))),
+        (Op::Expand { shape }, [x]) => pick(x, repeated(&x.shape, shape)),
+        (Op::Concat { axis }, inputs) => Constant { data: concat(*axis, inputs)?, shape },
+        (Op::Binary(Binary::Add), [a, b]) => pairs(a, b, |a, b| a + b)?,
+        (Op::Binary(Binary::Sub), [a, b]) => pairs(a, b, |a, b| a - b)?,
+        (Op::Binary(Binary::Mul), [a, b]) => pairs(a, b, |a, b| a * b)?,
+        (Op::Binary(Binary::Div), [a, b]) => pairs(a, b, |a, b| a / b)?,
+        (Op::Pointwise(program), [Constant { data: Data::Float(values), .. }]) => {
+            let mut results = vec![0.0; values.len()];
+            Pointwise::new(program.steps().to_vec()).apply(values, &mut results);
+            Constant { shape, data: Data::Float(results) }
         }
-        (Op::Select { axis, indices }, [x])
-            if x.shape.get(*axis).is_some_and(|dim| indices.iter().all(|index| index < dim)) =>
-        {
-            let chosen = |at, dim| if at == *axis { indices.clone() } else { (0..dim).collect() };
-            Some(pick(x, offsets(&x.shape, chosen))?)
+        (Op::Log, [Constant { data: Data::Float(values), .. }]) => {
+            Constant { shape, data: Data::Float(values.iter().map(|x| x.ln()).collect()) }
         }
-        (Op::Expand { shape }, [x]) if broadcast(&x.shape, shape).as_ref() == Some(shape) => Some(expand(x, shape)?),
-        (Op::Concat { axis }, inputs) => concat(*axis, inputs),
-        (Op::Binary(binary), [a, b]) if broadcast(&a.shape, &b.shape).is_some() => match binary {
-            Binary::Add => Some(pairs(a, b, |a, b| a + b)?),
-            Binary::Sub => Some(pairs(a, b, |a, b| a - b)?),
-            Binary::Mul => Some(pairs(a, b, |a, b| a * b)?),
-            Binary::Div => Some(pairs(a, b, |a, b| a / b)?),
-        },
-        (Op::Log, [Constant { shape, data: Data::Float(values) }]) => {
-            Some(Constant { shape: shape.clone(), data: Data::Float(values.iter().map(|x| x.ln()).collect()) })
-        }
-        (Op::Reduce { reduction, axes }, [x]) => Some(reduce(*reduction, axes, x)),
-        _ => None,
-    })
+        (Op::Reduce { reduction, axes }, [x]) => reduce(*reduction, axes, x),
+        _ => return Ok(None),
+    }))
 }
 
 /// Offsets of each axis's indices into a row-major tensor.
@@ -76,62 +79,51 @@ fn offsets(shape: &[usize], indices: impl Fn(usize, usize) -> Vec<usize>) -> Vec
     found
 }
 
-/// The elements at all sums of one offset of each axis.
-fn pick(x: &Constant, offsets: Vec<Vec<usize>>) -> Result<Constant> {
-    let shape: Vec<usize> = offsets.iter().map(Vec::len).collect();
-    let count = elements(&shape).ok_or_else(|| too_large(&shape))?;
-    let mut positions = Vec::with_capacity(count);
-    positions.push(0);
-    for axis in &offsets {
-        positions = positions.iter().flat_map(|base| axis.iter().map(move |offset| base + offset)).collect();
-    }
+/// All sums of one offset of each axis, the last axis's fastest.
+fn sums(offsets: &[Vec<usize>]) -> Vec<usize> {
+    offsets
+        .iter()
+        .fold(vec![0], |sums, axis| sums.iter().flat_map(|sum| axis.iter().map(move |offset| sum + offset)).collect())
+}
+
+/// The elements at those sums.
+fn pick(x: &Constant, offsets: Vec<Vec<usize>>) -> Constant {
+    let positions = sums(&offsets).into_iter();
     let data = match &x.data {
-        Data::Float(values) => Data::Float(positions.iter().map(|&at| values[at]).collect()),
-        Data::Int(values) => Data::Int(positions.iter().map(|&at| values[at]).collect()),
+        Data::Float(values) => Data::Float(positions.map(|at| values[at]).collect()),
+        Data::Int(values) => Data::Int(positions.map(|at| values[at]).collect()),
     };
-    Ok(Constant { shape, data })
+    Constant { shape: offsets.iter().map(Vec::len).collect(), data }
 }
 
 fn too_large(shape: &[usize]) -> Fault {
     format!("a constant of {shape:?} is too large").into()
 }
 
-/// `x` with its dimensions of 1 repeated; `shape` must fit it.
-fn expand(x: &Constant, shape: &[usize]) -> Result<Constant> {
-    let repeat = |axis: usize, dim: usize| if dim == 1 { vec![0; shape[axis]] } else { (0..dim).collect() };
-    elements(shape).ok_or_else(|| too_large(shape))?;
-    pick(x, offsets(&x.shape, repeat))
+/// Offsets into a tensor whose dimensions of 1 are repeated to `to`.
+fn repeated(from: &[usize], to: &[usize]) -> Vec<Vec<usize>> {
+    offsets(from, |axis, dim| if dim == 1 { vec![0; to[axis]] } else { (0..dim).collect() })
 }
 
-fn concat(axis: usize, inputs: &[&Constant]) -> Option<Constant> {
-    let first = inputs.first()?;
-    let (outer, rest) = first.shape.split_at_checked(axis)?;
-    let (_, inner) = rest.split_first()?;
-    let mut shape = first.shape.clone();
-    shape[axis] = 0;
-    for input in inputs {
-        let (found, rest) = input.shape.split_at_checked(axis)?;
-        let (along, found_inner) = rest.split_first()?;
-        if (found, found_inner) != (outer, inner) {
-            return None;
-        }
-        shape[axis] += along;
+/// Constants that fit, one after another along an axis.
+fn concat(axis: usize, inputs: &[&Constant]) -> Result<Data> {
+    let blocks: usize = inputs[0].shape[..axis].iter().product();
+    let size = |input: &Constant| input.shape[axis..].iter().product::<usize>();
+    let pieces =
+        (0..blocks).flat_map(|block| inputs.iter().map(move |input| (input, block * size(input), size(input))));
+    let mut joined = inputs[0].clone();
+    match &mut joined.data {
+        Data::Float(values) => values.clear(),
+        Data::Int(values) => values.clear(),
     }
-    elements(&shape)?;
-    let blocks: usize = outer.iter().product();
-    let inner: usize = inner.iter().product();
-    let join = |block: usize| {
-        inputs.iter().map(move |input| (input, block * input.shape[axis] * inner, input.shape[axis] * inner))
-    };
-    let data = if inputs.iter().all(|input| input.as_ints().is_some()) {
-        let pieces = (0..blocks).flat_map(join).filter_map(|(x, at, size)| x.as_ints()?.get(at..at + size));
-        Data::Int(pieces.flatten().copied().collect())
-    } else {
-        inputs.iter().all(|input| input.as_floats().is_some()).then_some(())?;
-        let pieces = (0..blocks).flat_map(join).filter_map(|(x, at, size)| x.as_floats()?.get(at..at + size));
-        Data::Float(pieces.flatten().copied().collect())
-    };
-    Some(Constant { shape, data })
+    for (input, start, size) in pieces {
+        match (&mut joined.data, &input.data) {
+            (Data::Float(values), Data::Float(more)) => values.extend_from_slice(&more[start..start + size]),
+            (Data::Int(values), Data::Int(more)) => values.extend_from_slice(&more[start..start + size]),
+            _ => return Err(MIXED.into()),
+        }
+    }
+    Ok(joined.data)
 }
 
 fn reduce(reduction: Reduction, axes: &[usize], x: &Constant) -> Constant {
@@ -225,13 +217,8 @@ fn paired<A: Copy, B: Copy, T>(
     let shape =
         broadcast(&wide_a, &wide_b).ok_or_else(|| format!("inputs of {a_shape:?} and {b_shape:?} do not fit"))?;
     elements(&shape).ok_or_else(|| too_large(&shape))?;
-    let [a_at, b_at] = [wide_a, wide_b].map(|from| {
-        let index = Constant::ints((0..from.iter().product::<usize>() as i64).collect());
-        expand(&Constant { shape: from, ..index }, &shape)
-    });
-    let (a_at, b_at) = (a_at?, b_at?);
-    let positions = a_at.as_ints().into_iter().flatten().zip(b_at.as_ints().into_iter().flatten());
-    let values = positions.map(|(&at_a, &at_b)| step(a[at_a as usize], b[at_b as usize])).collect();
+    let [a_at, b_at] = [wide_a, wide_b].map(|from| sums(&repeated(&from, &shape)));
+    let values = a_at.into_iter().zip(b_at).map(|(a_at, b_at)| step(a[a_at], b[b_at])).collect();
     Ok((shape, values))
 }
 
@@ -320,28 +307,35 @@ fn choose(condition: &Constant, yes: &Constant, no: &Constant) -> Result<Constan
     Ok(Constant { shape, data })
 }
 
-/// Functions of one number, for integers and for floating point where they make sense.
-fn function(op: &str) -> Option<(Option<fn(i64) -> i64>, fn(f32) -> f32)> {
+/// A function of one number; of integers only where that makes sense.
+struct Function {
+    ints: Option<fn(i64) -> i64>,
+    floats: fn(f32) -> f32,
+}
+
+fn function(op: &str) -> Option<Function> {
+    let floats = |floats| Function { ints: None, floats };
     Some(match op {
-        "Neg" => (Some(i64::wrapping_neg), |x| -x),
-        "Abs" => (Some(i64::wrapping_abs), f32::abs),
-        "Not" => (Some(|x| i64::from(x == 0)), |x| x),
-        "Floor" => (None, f32::floor),
-        "Ceil" => (None, f32::ceil),
-        "Round" => (None, f32::round_ties_even),
-        "Sqrt" => (None, f32::sqrt),
-        "Exp" => (None, f32::exp),
-        "Log" => (None, f32::ln),
-        "Reciprocal" => (None, f32::recip),
+        "Neg" => Function { ints: Some(i64::wrapping_neg), floats: |x| -x },
+        "Abs" => Function { ints: Some(i64::wrapping_abs), floats: f32::abs },
+        "Not" => Function { ints: Some(|x| i64::from(x == 0)), floats: |x| x },
+        "Floor" => floats(f32::floor),
+        "Ceil" => floats(f32::ceil),
+        "Round" => floats(f32::round_ties_even),
+        "Sqrt" => floats(f32::sqrt),
+        "Exp" => floats(f32::exp),
+        "Log" => floats(f32::ln),
+        "Reciprocal" => floats(f32::recip),
         _ => return None,
     })
 }
 
 fn map(op: &str, x: &Constant) -> Result<Constant> {
-    let data = match (&x.data, function(op)) {
-        (Data::Float(values), Some((_, function))) => Data::Float(values.iter().map(|&x| function(x)).collect()),
-        (Data::Int(values), Some((Some(function), _))) => Data::Int(values.iter().map(|&x| function(x)).collect()),
-        _ => return Err(MIXED.into()),
+    let function = function(op).ok_or(MIXED)?;
+    let data = match (&x.data, function.ints) {
+        (Data::Float(values), _) => Data::Float(values.iter().map(|&x| (function.floats)(x)).collect()),
+        (Data::Int(values), Some(step)) => Data::Int(values.iter().map(|&x| step(x)).collect()),
+        (Data::Int(_), None) => return Err(MIXED.into()),
     };
     Ok(Constant { shape: x.shape.clone(), data })
 }

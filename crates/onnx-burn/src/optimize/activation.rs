@@ -4,7 +4,7 @@ use crate::graph::{Graph, Op};
 
 /// Attaches every program to the convolution before it, where nobody else reads that.
 pub fn attach(graph: &mut Graph) {
-    for id in 0..graph.len() {
+    for id in graph.ids() {
         if let Op::Pointwise(program) = &graph.node(id).op
             && let &[input] = graph.node(id).inputs.as_slice()
             && let Some(conv) = graph.conv(input)

@@ -9,7 +9,7 @@ const MAX_STEPS: usize = 64;
 
 /// Joins every function of one tensor with the functions it is made of, where nobody else reads those.
 pub fn collapse(graph: &mut Graph) {
-    for id in 0..graph.len() {
+    for id in graph.ids() {
         if graph.uses(id) == 0 {
             continue;
         }

@@ -8,7 +8,7 @@ use crate::graph::{Binary, Conv, Graph, Id, Op, Shape};
 pub fn fold(graph: &mut Graph) {
     let mut changed = true;
     while std::mem::take(&mut changed) {
-        for id in 0..graph.len() {
+        for id in graph.ids() {
             while graph.uses(id) > 0
                 && let Some((conv, inputs)) = affine(graph, id)
                     .or_else(|| before(graph, id))

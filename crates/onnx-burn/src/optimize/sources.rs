@@ -5,7 +5,7 @@ use crate::graph::{Graph, Id, MAX_SOURCES, Op, Source};
 /// Lets every convolution of one group that alone reads a concatenation of channels, or repeated rows and columns, read
 /// what those were made of.
 pub fn attach(graph: &mut Graph) {
-    for id in 0..graph.len() {
+    for id in graph.ids() {
         let Some(conv) = graph.conv(id) else { continue };
         if conv.shape.groups != 1 || graph.uses(id) == 0 {
             continue;
