@@ -26,6 +26,7 @@ enum Command {
     Inspect(commands::inspect::Arguments),
     Import(commands::import::Arguments),
     Frames(commands::frames::Arguments),
+    Tokens(commands::tokens::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,5 +38,6 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Import(arguments) => commands::import::run(&arguments),
         Command::Frames(arguments) => commands::frames::run(&arguments),
+        Command::Tokens(arguments) => commands::tokens::run(&arguments),
     })
 }

@@ -5,4 +5,7 @@ pub mod frames;
 pub mod import;
 pub mod inspect;
 pub mod targets;
+pub mod tokens;
+mod tokens_bench;
+mod tokens_submission;
 pub mod train;

@@ -1,0 +1,242 @@
+//! `hnerv tokens bench`
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use cli::Progress;
+use tokens::{Options, Segment};
+
+use crate::commands::tokens::{Input, LoadedPrior, print};
+
+/// Measure general compressors and this one on token videos, each file by itself, on one core: ratio to 10 bits a token,
+/// segments a second.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    input: Input,
+    /// A row with this prior, its bytes not counted.
+    #[arg(long)]
+    prior: Option<PathBuf>,
+}
+
+/// Codes bytes and decodes them.
+type Coder = fn(&[u8], &Path) -> anyhow::Result<Coded>;
+
+/// What a coder made of some bytes.
+struct Coded {
+    bytes: usize,
+    encoding: Duration,
+    decoding: Duration,
+    lossless: bool,
+}
+
+/// How tokens are laid out before a general compressor gets them.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// Frame after frame, two bytes a token.
+    Frames,
+    /// Place after place, two bytes a token: what commaVQ's own baseline does.
+    Transposed,
+    /// The difference, modulo `2^16`, from the frame before, two bytes a token.
+    Delta,
+    /// Frame after frame, ten bits a token.
+    Packed,
+}
+
+const ROWS: [(&str, Layout, Coder); 10] = [
+    ("int16", Layout::Frames, stored),
+    ("packed 10 bits", Layout::Packed, stored),
+    ("LZMA", Layout::Frames, lzma),
+    ("LZMA, transposed", Layout::Transposed, lzma),
+    ("LZMA, delta", Layout::Delta, lzma),
+    ("LZMA, packed 10 bits", Layout::Packed, lzma),
+    ("Zstandard 19", Layout::Frames, zstandard),
+    ("Zstandard 19, transposed", Layout::Transposed, zstandard),
+    ("Brotli 11", Layout::Frames, brotli),
+    ("Brotli 11, transposed", Layout::Transposed, brotli),
+];
+
+/// Only where zpaq is installed.
+const ZPAQ_ROWS: [(&str, Layout, Coder); 2] =
+    [("zpaq -m5", Layout::Frames, zpaq), ("zpaq -m5, transposed", Layout::Transposed, zpaq)];
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let prior = arguments.prior.as_deref().map(LoadedPrior::read).transpose()?;
+    let sources = arguments.input.sources()?;
+    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let zpaq = Command::new("zpaq").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let rows: Vec<_> = ROWS.iter().chain(ZPAQ_ROWS.iter().filter(|_| zpaq)).collect();
+    let mut table: Vec<(String, Vec<(f64, Coded)>)> =
+        rows.iter().map(|(name, ..)| (name.to_string(), Vec::new())).collect();
+    table.push(("hnerv tokens".into(), Vec::new()));
+    if let Some(prior) = &prior {
+        table.push((format!("hnerv tokens, prior ({} bytes)", prior.bytes), Vec::new()));
+    }
+
+    let mut progress = Progress::new("bench", (sources.len() * table.len()) as u64);
+    let mut done = 0;
+    for source in &sources {
+        let segment = source.load()?;
+        let packed = tokens::packed_bytes(segment.npy.tokens().len());
+        let mut add = |row: usize, coded: Coded| {
+            table[row].1.push((packed / coded.bytes as f64, coded));
+            done += 1;
+            progress.set(done, || source.name.clone());
+        };
+        for (row, (name, layout, coder)) in rows.iter().enumerate() {
+            let coded = coder(&lay_out(&segment, *layout), scratch.path()).with_context(|| (*name).to_string())?;
+            add(row, coded);
+        }
+        add(rows.len(), ours(&segment, None)?);
+        if let Some(prior) = &prior {
+            add(rows.len() + 1, ours(&segment, Some(prior))?);
+        }
+    }
+    progress.finish(format!("{} files", sources.len()));
+    print(&render(&table, zpaq))
+}
+
+fn render(table: &[(String, Vec<(f64, Coded)>)], zpaq: bool) -> String {
+    let mut text = String::from(
+        "| | min | mean | median | max | lossless | segments/s in | out |\n|---|---:|---:|---:|---:|---|---:|---:|\n",
+    );
+    for (name, coded) in table {
+        let mut ratios: Vec<f64> = coded.iter().map(|(ratio, _)| *ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        let count = ratios.len();
+        let at = |i: usize| ratios.get(i).copied().unwrap_or(f64::NAN);
+        let median = (at(count.saturating_sub(1) / 2) + at(count / 2)) / 2.0;
+        let mean = ratios.iter().sum::<f64>() / count as f64;
+        let lossless = if coded.iter().all(|(_, coded)| coded.lossless) { "yes" } else { "NO" };
+        let rate = |time: fn(&Coded) -> Duration| {
+            let seconds: f64 = coded.iter().map(|(_, coded)| time(coded).as_secs_f64()).sum();
+            format!("{:.2}", count as f64 / seconds.max(1e-9))
+        };
+        let (encoding, decoding) = (rate(|coded| coded.encoding), rate(|coded| coded.decoding));
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "| {name} | {:.4} | {mean:.4} | {median:.4} | {:.4} | {lossless} | {encoding} | {decoding} |",
+            at(0),
+            at(count.saturating_sub(1)),
+        );
+    }
+    if !zpaq {
+        text += "\nzpaq is not installed.\n";
+    }
+    text
+}
+
+/// The bytes that a general compressor gets. Every layout can be undone.
+fn lay_out(segment: &Segment, layout: Layout) -> Vec<u8> {
+    let tokens = segment.npy.tokens();
+    let (height, width) = segment.npy.grid();
+    let frame = height * width;
+    let two_bytes = |tokens: &mut dyn Iterator<Item = u16>| tokens.flat_map(u16::to_le_bytes).collect();
+    match layout {
+        Layout::Frames => two_bytes(&mut tokens.iter().copied()),
+        Layout::Transposed => {
+            two_bytes(&mut (0..frame).flat_map(|place| tokens.iter().skip(place).step_by(frame).copied()))
+        }
+        Layout::Delta => {
+            let before = std::iter::repeat_n(&0, frame).chain(tokens);
+            two_bytes(&mut tokens.iter().zip(before).map(|(token, before)| token.wrapping_sub(*before)))
+        }
+        Layout::Packed => {
+            let bits = tokens.iter().map(|token| u16::BITS - token.leading_zeros()).max().unwrap_or(0).max(10);
+            let (mut bytes, mut waiting, mut count) = (Vec::new(), 0u64, 0);
+            for &token in tokens {
+                waiting = waiting << bits | u64::from(token);
+                count += bits;
+                while count >= 8 {
+                    count -= 8;
+                    bytes.push((waiting >> count) as u8);
+                }
+            }
+            if count > 0 {
+                bytes.push((waiting << (8 - count)) as u8);
+            }
+            bytes
+        }
+    }
+}
+
+/// Times an encoder and its decoder.
+fn timed(
+    bytes: &[u8],
+    encode: impl FnOnce(&[u8]) -> anyhow::Result<Vec<u8>>,
+    decode: impl FnOnce(&[u8]) -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<Coded> {
+    let start = Instant::now();
+    let coded = encode(bytes)?;
+    let encoding = start.elapsed();
+    let start = Instant::now();
+    let decoded = decode(&coded)?;
+    let decoding = start.elapsed();
+    Ok(Coded { bytes: coded.len(), encoding, decoding, lossless: decoded == bytes })
+}
+
+fn ours(segment: &Segment, prior: Option<&LoadedPrior>) -> anyhow::Result<Coded> {
+    let prior = prior.map(|prior| &prior.prior);
+    let options = Options { prior, ..Options::DEFAULT };
+    let encode = |_: &[u8]| Ok(tokens::encode(std::slice::from_ref(segment), &options)?);
+    let decode = |archive: &[u8]| {
+        let files = tokens::decode(archive, prior)?;
+        Ok(files.into_iter().next().map(|(_, file)| file).unwrap_or_default())
+    };
+    timed(&segment.npy.to_bytes(), encode, decode)
+}
+
+fn stored(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+    timed(bytes, |bytes| Ok(bytes.to_vec()), |coded| Ok(coded.to_vec()))
+}
+
+fn lzma(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+    timed(bytes, |bytes| Ok(liblzma::encode_all(bytes, 9)?), |coded| Ok(liblzma::decode_all(coded)?))
+}
+
+fn zstandard(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+    timed(bytes, |bytes| Ok(zstd::encode_all(bytes, 19)?), |coded| Ok(zstd::decode_all(coded)?))
+}
+
+fn brotli(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+    let encode = |bytes: &[u8]| {
+        let mut coded = Vec::new();
+        brotli::CompressorWriter::new(&mut coded, 1 << 16, 11, 24).write_all(bytes)?;
+        Ok(coded)
+    };
+    let decode = |coded: &[u8]| {
+        let mut bytes = Vec::new();
+        brotli::Decompressor::new(coded, 1 << 16).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    timed(bytes, encode, decode)
+}
+
+/// Through files in `scratch`, since that is all that zpaq takes.
+fn zpaq(bytes: &[u8], scratch: &Path) -> anyhow::Result<Coded> {
+    let run = |arguments: &[&str]| -> anyhow::Result<()> {
+        let mut command = Command::new("zpaq");
+        command.args(arguments).args(["-t1"]).current_dir(scratch).stdout(Stdio::null()).stderr(Stdio::null());
+        ensure!(command.status()?.success(), "zpaq failed");
+        Ok(())
+    };
+    let (input, archive) = (scratch.join("tokens"), scratch.join("tokens.zpaq"));
+    let encode = |bytes: &[u8]| {
+        std::fs::write(&input, bytes)?;
+        run(&["add", "tokens.zpaq", "tokens", "-m5"])?;
+        std::fs::remove_file(&input)?;
+        Ok(std::fs::read(&archive)?)
+    };
+    let decode = |_: &[u8]| {
+        run(&["extract", "tokens.zpaq"])?;
+        std::fs::remove_file(&archive)?;
+        Ok(std::fs::read(&input)?)
+    };
+    timed(bytes, encode, decode)
+}

@@ -1,0 +1,112 @@
+//! Token videos in folders.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use crate::TokensError;
+use crate::archive::{Archive, Segment};
+use crate::format::Entry;
+use crate::npy::Npy;
+
+/// A file and the name that it is stored by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Relative path, with `/` between folders.
+    pub name: String,
+}
+
+impl Source {
+    /// Reads the file.
+    pub fn load(&self) -> Result<Segment, TokensError> {
+        let bytes = fs::read(&self.path).map_err(|cause| TokensError::Read { path: self.path.clone(), cause })?;
+        let npy =
+            Npy::parse(&bytes).map_err(|cause| TokensError::Npy { name: self.path.display().to_string(), cause })?;
+        Ok(Segment { name: self.name.clone(), npy })
+    }
+}
+
+/// The files that `paths` mean. Below a folder, all `.npy` files, in the order of their names, named relative to the folder; a
+/// file by the relative path it is given as, or by its last part.
+pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, TokensError> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = sources.len();
+            walk(path, path, &mut sources)?;
+            if sources.len() == before {
+                return Err(TokensError::NoFiles { path: path.clone() });
+            }
+        } else {
+            let plain = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+            let relative = if plain { path.as_path() } else { path.file_name().map_or(path.as_path(), Path::new) };
+            sources.push(Source { name: name(relative)?, path: path.clone() });
+        }
+    }
+    Ok(sources)
+}
+
+/// All `.npy` files below `folder`, which is `root` or below it.
+fn walk(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<(), TokensError> {
+    let failed = |cause| TokensError::Read { path: folder.into(), cause };
+    let entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        // A link to a folder above would never end.
+        if path.is_dir() && !path.is_symlink() {
+            walk(root, &path, sources)?;
+        } else if path.is_file() && path.extension().is_some_and(|extension| extension == "npy") {
+            let relative = path.strip_prefix(root).unwrap_or(&path);
+            sources.push(Source { name: name(relative)?, path });
+        }
+    }
+    Ok(())
+}
+
+/// The parts of a relative path, with `/` between them.
+fn name(path: &Path) -> Result<String, TokensError> {
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_)));
+    let parts = parts.map(|part| part.as_os_str().to_str()).collect::<Option<Vec<_>>>();
+    parts.map(|parts| parts.join("/")).ok_or_else(|| TokensError::Name { name: path.to_string_lossy().into_owned() })
+}
+
+impl Archive<'_> {
+    /// Restores the files that are `wanted` below `folder`; `done` is told of each.
+    pub fn extract_to(
+        &self,
+        folder: &Path,
+        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(), TokensError> {
+        self.extract(wanted, &|entry, file| {
+            output::write_whole(folder.join(entry.name()), &file)?;
+            done();
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_walked_and_names_are_relative() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("b/c")).unwrap();
+        for name in ["b/c/token.npy", "b/token.npy", "a.npy", "notes.txt"] {
+            fs::write(at(name), b"").unwrap();
+        }
+        let names =
+            |paths: &[PathBuf]| sources(paths).unwrap().into_iter().map(|source| source.name).collect::<Vec<_>>();
+        assert_eq!(names(&[folder.path().into()]), ["a.npy", "b/c/token.npy", "b/token.npy"]);
+        assert_eq!(names(&[at("b/token.npy")]), ["token.npy"]);
+        assert_eq!(names(&["./x/token.npy".into(), "y/token.npy".into()]), ["x/token.npy", "y/token.npy"]);
+        assert_eq!(names(&["../token.npy".into()]), ["token.npy"]);
+        fs::create_dir(at("empty")).unwrap();
+        assert!(matches!(sources(&[at("empty")]), Err(TokensError::NoFiles { .. })));
+    }
+}
