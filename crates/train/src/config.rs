@@ -178,7 +178,7 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MuonConfig {
-    /// Learning rate, after the warm-up.
+    /// Learning rate, after the warm-up; 0 for AdamW after all.
     pub learning_rate: f64,
     /// Decoupled weight decay.
     #[serde(default)]

@@ -87,7 +87,7 @@ pub fn step<B: AutodiffBackend>(
     let [first, second] = &mut state.moments;
     for (name, gradient) in gradients {
         let Some(weight) = state.weights.get_mut(&name) else { continue };
-        if let Some(config) = settings.muon.as_ref().filter(|_| hidden(&name)) {
+        if let Some(config) = settings.muon.as_ref().filter(|muon| muon.learning_rate > 0.0 && hidden(&name)) {
             let momentum = match first.remove(&name) {
                 Some(momentum) => momentum * config.momentum + gradient.clone(),
                 None => gradient.clone(),

@@ -160,8 +160,10 @@ mod tests {
         fields(message).into_iter().find(|(found, _)| *found == number).map(|(_, content)| content)
     }
 
+    type Scalars = Vec<(String, f32)>;
+
     /// Step, wall time and scalars of each event after the first, which must tell the version.
-    fn read(mut file: &[u8]) -> Vec<(u64, f64, Vec<(String, f32)>)> {
+    fn read(mut file: &[u8]) -> Vec<(u64, f64, Scalars)> {
         let mut payloads = Vec::new();
         let check = |bytes: &[u8], stored: &[u8]| {
             let expected = ((crc(bytes) >> 15) | (crc(bytes) << 17)).wrapping_add(0xa282_ead8);
@@ -224,10 +226,10 @@ mod tests {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         assert!((events[0].1 - now).abs() < 60.0);
         let scalars = |list: &[(&str, f32)]| list.iter().map(|(tag, value)| (tag.to_string(), *value)).collect();
-        let expected: Vec<(String, f32)> =
+        let expected: Scalars =
             scalars(&[("loss", 0.5), ("learning_rate", 0.0), ("seconds", 10.0), ("training/psnr", 20.0)]);
         assert_eq!(events[0].2, expected);
-        let expected: Vec<(String, f32)> = scalars(&[
+        let expected: Scalars = scalars(&[
             ("loss", 0.5),
             ("learning_rate", 0.0),
             ("seconds", 20.0),

@@ -27,7 +27,7 @@ fn frame(targets: &Targets, index: usize) -> RgbFrame {
 fn the_report_of_a_run_with_evaluators_has_the_metric_and_the_class_maps() {
     let Some(library) = testdata::onnxruntime() else { return };
     use_library(&library).unwrap();
-    let paths = EvaluatorsConfig { segnet: model("segnet.onnx"), posenet: model("posenet.onnx") };
+    let paths = EvaluatorsConfig { segnet: model("segnet.onnx"), posenet: model("posenet.onnx"), source: None };
     let mut evaluators = Evaluators::load(&paths.segnet, &paths.posenet, 1).unwrap();
     let mut targets = scene(10);
     targets.info.name = "<scene> & \"co\"".into();
