@@ -17,7 +17,7 @@ fn fifty_steps_follow_the_processors_losses() {
     let losses = |device: Device| -> Result<Vec<f64>, TrainError> {
         let folder = RunFolder::new(base.path().join(device.to_string()));
         let mut watch = Watch::default();
-        let outcome = train_on(device, &config, &scene(11), &folder, false, &mut watch)?;
+        let outcome = train_on(device, &config, &scene(11), None, &folder, false, &mut watch)?;
         assert!(matches!(outcome, Outcome::Finished { .. }));
         Ok(watch.losses)
     };
