@@ -33,7 +33,7 @@ pub enum Problem {
         operation: String,
     },
     /// A known operation used in a way that is not supported or makes no sense.
-    #[error("node '{node}' ({operation}): {detail}; export the model without it")]
+    #[error("node '{node}' ({operation}): {detail}; export the model another way")]
     Node {
         /// Name of the node, or of its first output.
         node: String,

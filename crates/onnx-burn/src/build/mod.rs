@@ -128,7 +128,8 @@ impl Call<'_> {
         }
         let op = self.node.op_type.as_str();
         let value = match op {
-            "Identity" | "Dropout" => self.input(0),
+            "Identity" => self.input(0),
+            "Dropout" => self.dropout(),
             "Cast" => self.cast(),
             "Shape" => self.shape_of(),
             "Size" => self.size_of(),

@@ -1,13 +1,21 @@
-//! Normalizations, as sums and products.
+//! Normalizations, as sums and products, and what else differs between training and inference.
 
 use super::{Call, Result, Value, axis};
 use crate::constant::{Constant, Data};
 use crate::graph::{Binary, Conv, Op, Reduction};
 use crate::pointwise::{Program, Step};
 
+const TRAINING: &str = "it is in training mode";
+
 impl Call<'_> {
     pub(super) fn float_constant(&mut self, shape: Vec<usize>, values: Vec<f32>) -> Result<Value> {
         self.constant(Constant { shape, data: Data::Float(values) })
+    }
+
+    /// Of inference: nothing.
+    pub(super) fn dropout(&mut self) -> Result<Value> {
+        let training = self.constant_input(2)?.and_then(|value| value.as_ints()?.first().copied());
+        if training.is_some_and(|training| training != 0) { Err(TRAINING.into()) } else { self.input(0) }
     }
 
     /// Of inference: with stored means and variances it scales and shifts channels.
@@ -15,7 +23,7 @@ impl Call<'_> {
         let x = self.input(0)?;
         let shape = self.shape(&x);
         if self.int("training_mode", 0) != 0 {
-            return Err("it is in training mode; export the model for inference".into());
+            return Err(TRAINING.into());
         }
         let channels = *shape.get(1).ok_or("its input has no channels")?;
         let read = |index| -> Result<Vec<f32>> {

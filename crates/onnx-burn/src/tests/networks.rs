@@ -122,6 +122,8 @@ fn what_is_not_supported_is_named_with_its_node() {
         vec![floats("scales", &[4], &[1.0, 1.0, 2.0, 2.0])],
     );
     assert!(refusal(&mode).contains("mode 'lanczos'"));
+    let training = tiny(vec![node("Dropout", "x - yes", "y", vec![])], vec![ints("yes", &[1])]);
+    assert!(refusal(&training).contains("training mode"));
     let misfit = tiny(vec![node("Add", "x c", "y", vec![])], vec![weights("c", &[5])]);
     assert!(refusal(&misfit).contains("do not fit"));
     assert!(refusal(&Tiny { opset: 6, ..tiny(vec![node("Relu", "x", "y", vec![])], vec![]) }).contains("version 6"));
