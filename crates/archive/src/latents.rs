@@ -10,7 +10,6 @@ use repr::QuantizedLatents;
 use crate::adaptive::Float;
 use crate::coder::{BitCoder, Corrupt};
 use crate::levels::{Bell, Levels, PREDICTIONS, mixer};
-use crate::logistic::half_octaves;
 use crate::mixer::Mixer;
 use crate::regression::{Regression, WEIGHT_BITS, limited};
 
@@ -148,8 +147,7 @@ impl Piece {
         let guess = expected + self.innovations.predict(&self.vector[..at]);
         let centre = (mean + (guess >> (WEIGHT_BITS + 4 - 16))).clamp(0, (1 << (16 + u32::from(BITS))) - 1);
         let spread = dimension.spread.0 * loudness / ONE;
-        let kind = (half_octaves(spread as u64, (SPREAD << 16) as u64) + 8).clamp(0, 15) as usize;
-        *value = dimension.levels.code(coder, mixer, Bell { centre, spread, kind }, *value)?;
+        *value = dimension.levels.code(coder, mixer, Bell { centre, spread }, *value)?;
 
         let known = relative(*value, mean);
         for (lag, &entry) in before.iter().enumerate() {

@@ -21,8 +21,10 @@ const STRIDE: usize = 16;
 
 /// Highest bits of a symbol whose values select weights of their own.
 const NAMED_BITS: u32 = 5;
+/// How often an interval was met, in powers of two, beyond which it makes no difference to the mixer.
+const FAMILIAR: usize = 10;
 /// Sets of weights in a [`Mixer`]'s families, for [`Levels::code`].
-const SETS: [usize; 2] = [(1 << NAMED_BITS) + 8, 16 * 8];
+const SETS: [usize; 2] = [(1 << NAMED_BITS) + 8, (FAMILIAR + 1) * 8];
 
 /// Where a symbol is expected.
 #[derive(Clone, Copy)]
@@ -31,8 +33,6 @@ pub(crate) struct Bell {
     pub centre: i64,
     /// Mean absolute deviation, in units of `2^-16` of a level.
     pub spread: i64,
-    /// Whatever else tells how well the prediction will fit, 0 to 15; selects weights of the mixer.
-    pub kind: usize,
 }
 
 /// A mixer for [`Levels::code`] that starts with the given weights, in units of `2^-16`.
@@ -44,7 +44,8 @@ pub(crate) fn mixer(weights: [i32; PREDICTIONS]) -> Mixer<PREDICTIONS> {
 #[derive(Clone)]
 pub(crate) struct Levels {
     bits: u8,
-    /// How often each level was met.
+    /// How often each level was met, behind the numbers of the intervals that are its halves, fourths...: the interval
+    /// of all is number 1, the halves of interval `i` are `2i` and `2i + 1`.
     met: Vec<u64>,
     /// How often the bells expected it, in units of `2^-24`.
     expected: Vec<u64>,
@@ -59,7 +60,7 @@ impl Levels {
     pub fn new(bits: u8) -> Self {
         let levels = 1 << bits;
         let factors = [vec![1 << 24; levels], vec![1 << 24; levels]];
-        Self { bits, met: vec![0; levels], expected: vec![0; levels], factors, turn: 0 }
+        Self { bits, met: vec![0; 2 * levels], expected: vec![0; levels], factors, turn: 0 }
     }
 
     /// Codes a symbol, its highest bit first, and returns it.
@@ -80,8 +81,9 @@ impl Levels {
                 log_odds(end - middle, middle - start)
             });
             let named = if node < 1 << NAMED_BITS { node } else { (1 << NAMED_BITS) + depth };
+            let familiar = (self.met[node] + 1).ilog2().min(FAMILIAR as u32) as usize;
             let bit = usize::from(symbol) >> (usize::from(self.bits) - 1 - depth) & 1 == 1;
-            let bit = mixer.code(coder, [named, bell.kind * 8 + depth], &odds, bit)?;
+            let bit = mixer.code(coder, [named, familiar * 8 + depth], &odds, bit)?;
             node = 2 * node + usize::from(bit);
             low += usize::from(bit) * width;
         }
@@ -120,23 +122,26 @@ impl Levels {
     }
 
     fn learn(&mut self, density: &[u32; 256], symbol: usize) {
-        let height: u64 = density[..self.met.len()].iter().map(|&height| u64::from(height)).sum();
+        let levels = self.expected.len();
+        let height: u64 = density[..levels].iter().map(|&height| u64::from(height)).sum();
         let scale = (1 << 32) / height.max(1);
         for (expected, &height) in self.expected.iter_mut().zip(density) {
             *expected += (u64::from(height) * scale) >> 8;
         }
-        self.met[symbol] += 1;
+        for shift in 0..=self.bits {
+            self.met[(levels + symbol) >> shift] += 1;
+        }
         self.correct(symbol);
-        for level in (self.turn..self.met.len()).step_by(STRIDE) {
+        for level in (self.turn..levels).step_by(STRIDE) {
             self.correct(level);
         }
         self.turn = (self.turn + 1) % STRIDE;
     }
 
     fn correct(&mut self, level: usize) {
+        let met = self.met[self.expected.len() + level] << 24;
         for (factors, trust) in self.factors.iter_mut().zip(TRUST) {
-            let met = u128::from((self.met[level] << 24) + trust) << 24;
-            let factor = met / u128::from(self.expected[level] + trust);
+            let factor = (u128::from(met + trust) << 24) / u128::from(self.expected[level] + trust);
             factors[level] = factor.clamp(1, LARGEST_FACTOR.into()) as u64;
         }
     }
@@ -156,7 +161,7 @@ mod tests {
     #[test]
     fn predictions_are_distributions_that_peak_at_the_centre() {
         for (size, centre, spread) in [(8, 77, 10), (8, 255, 300), (8, 0, 0), (4, 9, 1), (2, 1, 0)] {
-            let bell = Bell { centre: centre << 16, spread: spread << 16, kind: 0 };
+            let bell = Bell { centre: centre << 16, spread: spread << 16 };
             let costs: Vec<f64> = (0..=(255u8 >> (8 - size)))
                 .map(|symbol| bits(&mut Levels::new(size), &mut mixer([65536, 0, 0]), bell, symbol))
                 .collect();
@@ -175,7 +180,7 @@ mod tests {
             // A fourth of the levels, sixteen of them around a centre that wanders.
             let centre = 64 + i / 50;
             let symbol = (centre - 32 + (random >> 26) as i64) / 4 * 4;
-            let bell = Bell { centre: centre << 16, spread: 16 << 16, kind: 0 };
+            let bell = Bell { centre: centre << 16, spread: 16 << 16 };
             cost = 0.99 * cost + 0.01 * bits(&mut levels, &mut mixer, bell, symbol as u8);
         }
         assert!(cost < 4.7, "{cost} bits for one of sixteen levels");
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn what_never_changes_costs_ever_less() {
         let (mut levels, mut mixer) = (Levels::new(8), mixer([21845; 3]));
-        let bell = Bell { centre: 128 << 16, spread: 40 << 16, kind: 3 };
+        let bell = Bell { centre: 128 << 16, spread: 40 << 16 };
         let costs: Vec<f64> = (0..3000).map(|_| bits(&mut levels, &mut mixer, bell, 3)).collect();
         // An eighth of a symbol for each of 256 levels that might still come: 32 / n of a symbol, 32 log2(n) bits in all.
         assert!(costs[2999] < 0.03 && costs.iter().sum::<f64>() < 400.0, "{}", costs.iter().sum::<f64>());

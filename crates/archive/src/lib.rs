@@ -32,7 +32,7 @@ mod tensors;
 
 use coder::{Corrupt, Counter, Decoder, Encoder};
 use header::Parts;
-use repr::{MIN_BITS, QuantizedLatents, QuantizedTensor, Representation, RepresentationError};
+use repr::{Architecture, Clip, MIN_BITS, QuantizedLatents, QuantizedTensor, Representation, RepresentationError};
 
 pub use budget::{Budget, Section, Share};
 pub use error::ArchiveError;
@@ -85,6 +85,11 @@ pub fn decode(archive: &[u8]) -> Result<Representation, ArchiveError> {
     decoder.finish().map_err(corrupt)?;
     representation.validate()?;
     Ok(representation)
+}
+
+/// What an archive is of, without the time that [`decode`] takes. Checks length, checksum and limits.
+pub fn header(archive: &[u8]) -> Result<(Architecture, Clip), ArchiveError> {
+    header::split(archive).map(|parts| (parts.architecture, parts.clip))
 }
 
 /// Where the bytes of an archive go. Refuses what [`decode`] refuses.

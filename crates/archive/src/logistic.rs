@@ -60,11 +60,6 @@ pub(crate) fn log_odds(upper: u64, lower: u64) -> i32 {
     ((ln(upper) - ln(lower)) / UNIT).clamp(-LARGEST, LARGEST)
 }
 
-/// Half octaves by which `x` lies above `y`, rounded down.
-pub(crate) fn half_octaves(x: u64, y: u64) -> i32 {
-    (2 * (ln(x) - ln(y))).div_euclid(LN_2)
-}
-
 /// The probability of the log-odds `x`, which is clamped to [`LARGEST`] in magnitude.
 pub(crate) fn squash(x: i64) -> Probability {
     let x = x.clamp(-i64::from(LARGEST), i64::from(LARGEST));
@@ -124,6 +119,5 @@ mod tests {
         let p = squash(log_odds(300, 100).into()).get();
         assert!((p - 49152).abs() < 100, "{p}");
         assert_eq!(squash(i64::MAX).get() + squash(i64::MIN).get(), ONE);
-        assert_eq!((half_octaves(16, 16), half_octaves(64, 16), half_octaves(15, 16)), (0, 4, -1));
     }
 }

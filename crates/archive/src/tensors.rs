@@ -11,7 +11,6 @@ use repr::{Architecture, Layer, MAX_BITS, MIN_BITS, ParameterRole, QuantizedTens
 use crate::adaptive::{Adaptive, Field, Float};
 use crate::coder::{BitCoder, Corrupt};
 use crate::levels::{Bell, Levels, PREDICTIONS, mixer};
-use crate::logistic::half_octaves;
 use crate::mixer::Mixer;
 use crate::regression::{Regression, WEIGHT_BITS, Whitening, limited};
 
@@ -336,7 +335,7 @@ impl Magnitudes {
             let Mean(sum, count) = part[at];
             spread * ((sum + SHRINKAGE * all) / (count + SHRINKAGE)) / all
         });
-        Bell { centre, spread, kind: (half_octaves(spread as u64, all as u64) + 8).clamp(0, 15) as usize }
+        Bell { centre, spread }
     }
 
     fn learn(&mut self, magnitude: i64, place: [usize; 3]) {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use archive::{ArchiveError, budget, decode, encode};
+use archive::{ArchiveError, budget, decode, encode, header};
 use common::small;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -41,6 +41,7 @@ fn every_cut_and_every_addition_is_refused() {
         let expected = || if length < 4 { ArchiveError::NotAnArchive } else { ArchiveError::Damaged };
         assert_eq!(decode(&archive[..length]), Err(expected()), "cut at {length}");
         assert_eq!(budget(&archive[..length]), Err(expected()));
+        assert_eq!(header(&archive[..length]), Err(expected()));
     }
     for garbage in [&b"\0"[..], b"\xff\xff", &archive] {
         assert_eq!(decode(&[&archive, garbage].concat()), Err(ArchiveError::Damaged));

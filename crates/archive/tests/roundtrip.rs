@@ -2,7 +2,7 @@
 
 mod common;
 
-use archive::{ArchiveError, Section, budget, cost, decode, encode};
+use archive::{ArchiveError, Section, budget, cost, decode, encode, header};
 use common::small;
 use proptest::prelude::*;
 use repr::{
@@ -108,6 +108,7 @@ proptest! {
         prop_assert_eq!(representation.validate(), Ok(()));
         let archive = encode(&representation).unwrap();
         prop_assert_eq!(&decode(&archive).unwrap(), &representation);
+        prop_assert_eq!(header(&archive).unwrap(), (representation.architecture.clone(), representation.clip.clone()));
 
         let budget = budget(&archive).unwrap();
         prop_assert_eq!(budget.bytes, archive.len());

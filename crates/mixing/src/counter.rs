@@ -117,16 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn short_pasts_differ() {
-        let past = |bits: &[bool]| {
-            let mut slot = Slot::FRESH;
-            bits.iter().for_each(|&bit| slot.learn(bit));
-            slot.history()
-        };
-        let (t, f) = (true, false);
-        let pasts = [past(&[]), past(&[t]), past(&[f]), past(&[t, t]), past(&[t, f]), past(&[f, f])];
-        for (i, a) in pasts.iter().enumerate() {
-            assert!(pasts[..i].iter().all(|b| a != b), "{i}");
+    fn short_pasts_differ_by_how_often_each_bit_came() {
+        let mut seen = std::collections::HashMap::new();
+        for count in 0..6u32 {
+            for past in 0..1u32 << count {
+                let mut slot = Slot::FRESH;
+                (0..count).for_each(|i| slot.learn(past >> i & 1 == 1));
+                let kind = (count, past.count_ones());
+                assert_eq!(*seen.entry(slot.history()).or_insert(kind), kind, "{past:b}");
+            }
         }
     }
 

@@ -49,6 +49,8 @@ fn a_mended_archive_is_the_archive() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn behind_mended_checksums_damage_is_an_error_or_harmless(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in 0usize..4,
