@@ -71,7 +71,7 @@ pub fn segmentation<B: Backend>(
     logits: Tensor<B, 4>,
     classes: Vec<u8>,
     config: &SegmentationConfig,
-) -> (Tensor<B, 1>, f64) {
+) -> (Tensor<B, 1>, Vec<f64>) {
     let [n, count, h, w] = logits.dims();
     let classes: Vec<i32> = classes.into_iter().map(i32::from).collect();
     let classes = Tensor::<B, 4, Int>::from_data(TensorData::new(classes, [n, 1, h, w]), &logits.device());
@@ -80,7 +80,7 @@ pub fn segmentation<B: Backend>(
     let index = Tensor::<B, 4, Int>::from_data(TensorData::new(index, [1, count, 1, 1]), &logits.device());
     let others = logits.clone().mask_fill(index.equal(classes), f32::MIN);
     let margin = own.clone() - others.max_dim(1);
-    let share = margin.clone().lower_elem(0.0).float().mean().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
+    let shares = margin.clone().lower_elem(0.0).float().reshape([n, h * w]).mean_dim(1).into_data();
     let mut losses = match config.kind {
         SegmentationKind::CrossEntropy => {
             let largest = logits.clone().max_dim(1).detach();
@@ -97,7 +97,7 @@ pub fn segmentation<B: Backend>(
         let hard = margin.lower_elem(config.hard_margin).float();
         losses = losses * (hard * config.hard + 1.0);
     }
-    (losses.mean(), share)
+    (losses.mean(), shares.iter::<f64>().collect())
 }
 
 #[cfg(test)]
@@ -167,8 +167,8 @@ mod tests {
         let logits = || tensor(vec![2.0, 3.0, 1.0, 0.0, -1.0, -2.0], [1, 3, 1, 2]);
         let loss = |kind, hard| {
             let config = SegmentationConfig { kind, weight: 100.0, tau: 0.5, hard, hard_margin: 0.9 };
-            let (loss, share) = segmentation(logits(), vec![0, 1], &config);
-            assert_eq!(share, 0.5);
+            let (loss, shares) = segmentation(logits(), vec![0, 1], &config);
+            assert_eq!(shares, [0.5]);
             f64::from(loss.into_scalar())
         };
         let log_sum = |a: f64, b: f64, c: f64| (a.exp() + b.exp() + c.exp()).ln();

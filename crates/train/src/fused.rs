@@ -135,7 +135,7 @@ pub fn yuv6(x: Tensor<B, 4>) -> Tensor<B, 4> {
 }
 
 /// [`crate::layers::Layers::segmentation`].
-pub fn segmentation(logits: Tensor<B, 4>, classes: &[u8], config: &SegmentationConfig) -> (Tensor<B, 1>, f64) {
+pub fn segmentation(logits: Tensor<B, 4>, classes: &[u8], config: &SegmentationConfig) -> (Tensor<B, 1>, Vec<f64>) {
     let dims @ [n, count, height, width] = logits.dims();
     let tau = config.tau as f32;
     let loss = match config.kind {
@@ -147,8 +147,7 @@ pub fn segmentation(logits: Tensor<B, 4>, classes: &[u8], config: &SegmentationC
     let hard = (config.hard > 0.0).then_some(Hard { factor, threshold });
     let shape = Segmentation { classes: count, height, width, loss, hard };
     let found = shape.value_and_gradient(n, Values::inner(&logits).as_slice(), classes);
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / n as f64;
-    let (loss, share, slope) = (mean(&found.loss), mean(&found.wrong), found.gradient);
+    let (loss, slope) = (found.loss.iter().sum::<f64>() / n as f64, found.gradient);
     let pullback = move |gradient: &[f32]| {
         // The kernel's gradient is that of the sum over samples.
         let factor = gradient.first().copied().unwrap_or_default() / n as f32;
@@ -156,7 +155,7 @@ pub fn segmentation(logits: Tensor<B, 4>, classes: &[u8], config: &SegmentationC
         let scaled = |value: &f32| if (value * factor).abs() < NEGLIGIBLE { 0.0 } else { value * factor };
         vec![flex(slope.iter().map(scaled).collect(), dims)]
     };
-    (register([logits.into_primitive()], vec![loss as f32], [1], pullback), share)
+    (register([logits.into_primitive()], vec![loss as f32], [1], pullback), found.wrong)
 }
 
 #[cfg(test)]
@@ -251,9 +250,12 @@ mod tests {
         for kind in [SegmentationKind::CrossEntropy, SegmentationKind::Softplus, SegmentationKind::Sigmoid] {
             for hard in [0.0, 4.0] {
                 let config = SegmentationConfig { kind, weight: 100.0, tau: 0.3, hard, hard_margin: 0.7 };
-                let (fused, share) = segmentation(logits.clone(), &classes, &config);
+                let (fused, shares) = segmentation(logits.clone(), &classes, &config);
                 let (composed, expected) = crate::chain::segmentation(logits.clone(), classes.clone(), &config);
-                assert!((share - expected).abs() < 1e-6 && share > 0.3, "{share} against {expected}");
+                assert_eq!(shares.len(), 2);
+                for (share, expected) in shares.iter().zip(&expected) {
+                    assert!((share - expected).abs() < 1e-6 && *share > 0.3, "{share} against {expected}");
+                }
                 agree(&logits, &[], fused, composed);
             }
         }

@@ -81,9 +81,13 @@ pub trait Layers: Operations {
         crate::chain::yuv6(x)
     }
 
-    /// The mean over pixels that `config` describes (without its weight), `[1]`, and the share of pixels whose class differs,
-    /// for `logits` `[n, classes, h, w]` and the original's `classes` `[n, h, w]`.
-    fn segmentation(logits: Tensor<Self, 4>, classes: Vec<u8>, config: &SegmentationConfig) -> (Tensor<Self, 1>, f64) {
+    /// The mean over pixels that `config` describes (without its weight), `[1]`, and each sample's share of pixels whose class
+    /// differs, for `logits` `[n, classes, h, w]` and the original's `classes` `[n, h, w]`.
+    fn segmentation(
+        logits: Tensor<Self, 4>,
+        classes: Vec<u8>,
+        config: &SegmentationConfig,
+    ) -> (Tensor<Self, 1>, Vec<f64>) {
         crate::chain::segmentation(logits, classes, config)
     }
 }
@@ -130,7 +134,11 @@ impl Layers for Autodiff<Flex> {
         crate::fused::yuv6(x)
     }
 
-    fn segmentation(logits: Tensor<Self, 4>, classes: Vec<u8>, config: &SegmentationConfig) -> (Tensor<Self, 1>, f64) {
+    fn segmentation(
+        logits: Tensor<Self, 4>,
+        classes: Vec<u8>,
+        config: &SegmentationConfig,
+    ) -> (Tensor<Self, 1>, Vec<f64>) {
         crate::fused::segmentation(logits, &classes, config)
     }
 }

@@ -26,13 +26,14 @@ mod rate;
 mod report;
 mod resample;
 mod run;
+mod sampling;
 mod tensorboard;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
 pub use config::{
-    ClipConfig, Config, ConfigError, EvaluatorsConfig, LossConfig, MuonConfig, RateConfig, SegmentationConfig,
-    SegmentationKind, StageConfig, Start, TrainingConfig,
+    ClipConfig, Config, ConfigError, EvaluatorsConfig, LossConfig, MuonConfig, PoseOver, RateConfig,
+    SegmentationConfig, SegmentationKind, StageConfig, Start, TrainingConfig, Trains,
 };
 pub use device::{Device, train_on};
 pub use encode::{EncodeError, quantize};

@@ -1,5 +1,7 @@
 //! One optimization step over all parameters: gradient clipping, AdamW and Muon, moving average, schedule.
 
+use std::collections::BTreeSet;
+
 use burn_core::tensor::Tensor;
 use burn_core::tensor::backend::{AutodiffBackend, Backend};
 use burn_optim::decay::WeightDecayConfig;
@@ -71,7 +73,8 @@ pub struct StepSettings {
     pub ema: f64,
 }
 
-/// Applies one step. `leaves` are the tensors that the gradients belong to, one for each of the state's weights.
+/// Applies one step. `leaves` are the tensors that the gradients belong to, one for each of the state's weights; those without a
+/// gradient stay.
 pub fn step<B: AutodiffBackend>(
     state: &mut State<B::InnerBackend>,
     leaves: &Parameters<B>,
@@ -80,6 +83,7 @@ pub fn step<B: AutodiffBackend>(
 ) {
     let mut gradients: Parameters<B::InnerBackend> =
         leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), leaf.grad(gradients)?))).collect();
+    let trained: BTreeSet<String> = gradients.keys().cloned().collect();
     if settings.gradient_clip > 0.0 {
         clip(&mut gradients, settings.gradient_clip);
     }
@@ -113,7 +117,8 @@ pub fn step<B: AutodiffBackend>(
     state.steps += 1;
     // Early in a stage a long average would mostly hold the start; the ramp of TensorFlow's ExponentialMovingAverage.
     let decay = settings.ema.min((1 + state.steps) as f64 / (10 + state.steps) as f64);
-    for (name, average) in &mut state.ema {
+    // What does not move is its own average, exactly.
+    for (name, average) in state.ema.iter_mut().filter(|(name, _)| trained.contains(*name)) {
         if let Some(weight) = state.weights.get(name) {
             *average = average.clone() * decay + weight.clone() * (1.0 - decay);
         }

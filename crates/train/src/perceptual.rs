@@ -6,7 +6,7 @@ use onnx_burn::{Network, OnnxError};
 use perception::targets::TargetOutputs;
 use perception::{INPUT_HEIGHT, INPUT_WIDTH, POSE_LEN};
 
-use crate::config::{EvaluatorsConfig, LossConfig};
+use crate::config::{EvaluatorsConfig, LossConfig, PoseOver};
 use crate::layers::{CameraChain, Layers};
 
 /// Keeps the slope of the square root finite where a pose is hit exactly.
@@ -24,10 +24,9 @@ pub struct Evaluators<B: Layers> {
 pub struct Terms<B: AutodiffBackend> {
     /// What is minimized, `[1]`.
     pub loss: Tensor<B, 1>,
-    /// Mean share of pixels whose class differs; none if SegNet was not asked.
-    pub segnet: Option<f64>,
-    /// Mean squared error of the pose; none if PoseNet was not asked.
-    pub posenet: Option<f64>,
+    /// For each sample the share of pixels whose class differs and the mean squared error of the pose; 0 if the network
+    /// was not asked.
+    pub distortions: Vec<[f64; 2]>,
 }
 
 impl<B: AutodiffBackend + Layers> Evaluators<B> {
@@ -44,7 +43,8 @@ impl<B: AutodiffBackend + Layers> Evaluators<B> {
     }
 
     /// The terms of `config` that ask evaluators, for `decoded` `[n, 6, height, width]` in 0..1, the decoder's frames of
-    /// `samples`; `originals` is what the evaluators say of the originals.
+    /// `samples`; `originals` is what the evaluators say of the originals, `mean_pose` PoseNet's distortion over the clip.
+    #[allow(clippy::too_many_arguments, reason = "one caller")]
     pub fn terms(
         &self,
         config: &LossConfig,
@@ -52,6 +52,7 @@ impl<B: AutodiffBackend + Layers> Evaluators<B> {
         decoded: Tensor<B, 4>,
         originals: &TargetOutputs,
         samples: &[usize],
+        mean_pose: Option<f64>,
     ) -> Result<Terms<B>, OnnxError> {
         let device = decoded.device();
         let frames = if round_trip {
@@ -59,22 +60,31 @@ impl<B: AutodiffBackend + Layers> Evaluators<B> {
         } else {
             decoded * 255.0
         };
-        let mut terms = Terms { loss: Tensor::zeros([1], &device), segnet: None, posenet: None };
+        let mut terms = Terms { loss: Tensor::zeros([1], &device), distortions: vec![[0.0; 2]; samples.len()] };
         if let Some(segmentation) = config.segmentation.filter(|segmentation| segmentation.weight > 0.0) {
             let classes = samples.iter().flat_map(|&sample| &originals.samples[sample].classes).copied().collect();
             let logits = self.segnet.forward::<4>(frames.clone().narrow(1, 3, 3))?;
-            let (loss, share) = B::segmentation(logits, classes, &segmentation);
+            let (loss, shares) = B::segmentation(logits, classes, &segmentation);
             terms.loss = terms.loss + loss * segmentation.weight;
-            terms.segnet = Some(share);
+            terms.distortions.iter_mut().zip(shares).for_each(|(distortions, share)| distortions[0] = share);
         }
         if config.pose > 0.0 {
             let poses: Vec<f32> = samples.iter().flat_map(|&sample| originals.samples[sample].pose).collect();
             let target = Tensor::<B, 2>::from_data(TensorData::new(poses, [samples.len(), POSE_LEN]), &device);
             let pose = self.posenet.forward::<2>(B::yuv6(frames))?.narrow(1, 0, POSE_LEN);
             let difference = pose - target;
-            let mse = (difference.clone() * difference).mean();
-            terms.posenet = Some(mse.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN));
-            terms.loss = terms.loss + (mse * 10.0 + POSE_FLOOR).sqrt() * config.pose;
+            let squares = difference.clone() * difference;
+            let errors = squares.clone().mean_dim(1).into_data();
+            terms.distortions.iter_mut().zip(errors.iter::<f64>()).for_each(|(distortions, mse)| distortions[1] = mse);
+            let mse = squares.mean();
+            let root = match mean_pose.filter(|_| config.pose_over == PoseOver::Clip) {
+                Some(mean) => {
+                    let root = (mean * 10.0 + POSE_FLOOR).sqrt();
+                    mse * (5.0 / root) + root / 2.0
+                }
+                None => (mse * 10.0 + POSE_FLOOR).sqrt(),
+            };
+            terms.loss = terms.loss + root * config.pose;
         }
         Ok(terms)
     }

@@ -5,13 +5,10 @@ use std::time::Instant;
 use burn_core::tensor::backend::{AutodiffBackend, Backend};
 use burn_core::tensor::{Int, Tensor, TensorData};
 use perception::targets::Targets;
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom;
 use repr::{Clip, FRAMES_PER_SAMPLE};
 
 use crate::checkpoint::{Checkpoint, Metadata, Position, values};
-use crate::config::{Config, StageConfig, Start};
+use crate::config::{Config, StageConfig, Start, Trains};
 use crate::encode::quantize;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::fake_quantize::{add_steps, fake_quantize};
@@ -24,6 +21,7 @@ use crate::pairs;
 use crate::perceptual;
 use crate::rate;
 use crate::run::{Observer, RunFolder, Status, TrainError};
+use crate::sampling::{epoch_order, mean_pose};
 
 /// A run between two of its steps.
 pub struct Trainer<'a, B: AutodiffBackend + Layers> {
@@ -160,7 +158,8 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
         evaluators: Option<&mut perception::Evaluators>,
         observer: &mut dyn Observer,
     ) -> Result<bool, TrainError> {
-        let order = epoch_order(self.config.training.seed, self.position.epochs_done, self.clip.samples());
+        let (seed, epoch, samples) = (self.config.training.seed, self.position.epochs_done, self.clip.samples());
+        let order = epoch_order(seed, epoch, samples, stage.adaptive, &self.position.distortions);
         let (steps, batch) = (self.steps_per_epoch(stage), self.batch(stage));
         let total = steps * stage.epochs;
         while self.position.step < steps {
@@ -202,6 +201,7 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
         position.epoch += 1;
         position.epochs_done += 1;
         (position.step, position.loss_sum, position.mse_sum, position.distortion_sums) = (0, 0.0, 0.0, [0.0; 2]);
+        position.distortions.clone_from(&position.newest_distortions);
 
         let (epoch, done) = (position.epoch, position.epochs_done);
         let mut evaluation = None;
@@ -235,7 +235,9 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
     /// One optimization step on `samples` at a share of the learning rates.
     fn step(&mut self, stage: &StageConfig, samples: &[usize], share: f64) -> Result<StepFigures, TrainError> {
         let leaf = |(name, tensor): (&String, &Tensor<B::InnerBackend, 2>)| {
-            (name.clone(), Tensor::<B, 2>::from_inner(tensor.clone()).require_grad())
+            let tensor = Tensor::<B, 2>::from_inner(tensor.clone());
+            let trained = stage.trains == Trains::All || name == LATENTS;
+            (name.clone(), if trained { tensor.require_grad() } else { tensor })
         };
         let leaves: Parameters<B> = self.state.weights.iter().map(leaf).collect();
         let training = &self.config.training;
@@ -257,8 +259,14 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
         if let (true, Some(networks), Some(outputs)) =
             (stage.loss.asks_evaluators(), &self.networks, &self.targets.outputs)
         {
-            let terms = networks.terms(&stage.loss, stage.round_trip, decoded, outputs, samples)?;
-            figures.distortions = [terms.segnet, terms.posenet].map(|value| value.unwrap_or(0.0));
+            let mean_pose = mean_pose(&self.position.distortions);
+            let terms = networks.terms(&stage.loss, stage.round_trip, decoded, outputs, samples, mean_pose)?;
+            let newest = &mut self.position.newest_distortions;
+            newest.resize(self.clip.samples(), [0.0; 2]);
+            for (&sample, distortions) in samples.iter().zip(terms.distortions) {
+                newest[sample] = distortions;
+                figures.distortions.iter_mut().zip(distortions).for_each(|(sum, d)| *sum += d / samples.len() as f64);
+            }
             loss = loss + terms.loss;
         }
         if let Some(rate) = &stage.loss.rate {
@@ -333,15 +341,6 @@ fn host<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
     tensor.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
 }
 
-/// The order of samples in an epoch: a function of seed and epoch alone, so a resumed run sees what an uninterrupted one sees.
-fn epoch_order(seed: u64, epoch: usize, samples: usize) -> Vec<usize> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(epoch as u64 + 1);
-    let mut order: Vec<usize> = (0..samples).collect();
-    order.shuffle(&mut rng);
-    order
-}
-
 /// The original pairs, `[n, 6, height, width]`, RGB in 0..1.
 fn target<B: AutodiffBackend>(targets: &Targets, samples: &[usize], device: &B::Device) -> Tensor<B, 4> {
     let (height, width) = pairs::size(targets);
@@ -353,22 +352,4 @@ fn target<B: AutodiffBackend>(targets: &Targets, samples: &[usize], device: &B::
     }
     let shape = [samples.len(), FRAMES_PER_SAMPLE * 3, height, width];
     Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_epoch_sees_every_pair_in_its_own_order() {
-        let orders: Vec<Vec<usize>> = (0..3).map(|epoch| epoch_order(7, epoch, 50)).collect();
-        for order in &orders {
-            let mut sorted = order.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..50).collect::<Vec<_>>());
-        }
-        assert!(orders[0] != orders[1] && orders[1] != orders[2]);
-        assert_eq!(orders[1], epoch_order(7, 1, 50));
-        assert!(orders[0] != epoch_order(8, 0, 50));
-    }
 }

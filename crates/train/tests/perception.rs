@@ -9,8 +9,8 @@ use frames::RgbFrame;
 use perception::Evaluators;
 use perception::targets::{TargetOutputs, Targets};
 use train::{
-    Checkpoint, Config, Device, EvaluatorsConfig, LossConfig, Metrics, Outcome, RateConfig, RunFolder,
-    SegmentationConfig, SegmentationKind, StageConfig, Start, TrainError, evaluate, quantize, train_on,
+    Checkpoint, Config, Device, EvaluatorsConfig, LossConfig, Metrics, Outcome, PoseOver, RateConfig, RunFolder,
+    SegmentationConfig, SegmentationKind, StageConfig, Start, TrainError, Trains, evaluate, quantize, train_on,
 };
 
 fn asset(name: &str) -> PathBuf {
@@ -66,6 +66,13 @@ fn curriculum() -> Config {
                 LossConfig { rate: Some(RateConfig { weight: 1.0, sigma: 0.2 }), ..loss(SegmentationKind::Sigmoid) },
             )
         },
+        StageConfig {
+            epochs: 2,
+            quantized: true,
+            trains: Trains::Latents,
+            adaptive: 0.5,
+            ..StageConfig::new("latents", LossConfig { pose_over: PoseOver::Clip, ..loss(SegmentationKind::Sigmoid) })
+        },
     ]);
     config
 }
@@ -118,6 +125,34 @@ fn an_interrupted_perception_run_resumes_to_the_same_archive() {
     }
     run(&broken, true, &mut Watch::default());
     assert_eq!(std::fs::read(broken.archive()).unwrap(), std::fs::read(whole.archive()).unwrap());
+}
+
+#[test]
+fn a_stage_of_latents_leaves_the_decoder_as_it_is() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let targets = targets(&mut evaluators, 4);
+    let mut config = curriculum();
+    config.stage[0].epochs = 2;
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    // Two pairs, one in a step of the second stage, else two: 2 + 8 + 2 steps, then that of an epoch of latents.
+    let mut state = |resume: bool, steps: usize| {
+        let mut watch = Watch::stop_after(steps);
+        let outcome =
+            train_on(Device::Cpu, &config, &targets, Some(&mut evaluators), &folder, resume, &mut watch).unwrap();
+        assert_eq!(outcome, Outcome::Interrupted);
+        let checkpoint = Checkpoint::read(&folder.last()).unwrap();
+        let position = &checkpoint.metadata.position;
+        let distortions = position.distortions.clone();
+        (position.stage, distortions, checkpoint.average())
+    };
+    let (stage, _, before) = state(false, 12);
+    assert!(stage == 3 || stage == 2, "{stage}");
+    let (stage, distortions, after) = state(true, 1);
+    assert_eq!(stage, 3);
+    assert_eq!(before.0.0, after.0.0);
+    assert!(before.1 != after.1 && distortions.len() == 2);
+    assert!(distortions.iter().all(|[segnet, pose]| *segnet > 0.0 && *pose > 0.0), "{distortions:?}");
 }
 
 #[test]

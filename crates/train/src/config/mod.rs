@@ -6,6 +6,10 @@ use repr::{Architecture, ArchitectureError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod loss;
+
+pub use loss::{LossConfig, PoseOver, RateConfig, SegmentationConfig, SegmentationKind};
+
 /// Rows and columns of what the evaluators see.
 const EVALUATOR_SIZE: (usize, usize) = (perception::INPUT_HEIGHT, perception::INPUT_WIDTH);
 
@@ -107,6 +111,13 @@ pub struct StageConfig {
     pub batch: Option<usize>,
     /// What is minimized.
     pub loss: LossConfig,
+    /// What is trained.
+    #[serde(default)]
+    pub trains: Trains,
+    /// Share of an epoch's draws that go to the pairs in proportion to their part in the score, 0 to 0.9; the others go to
+    /// all pairs alike.
+    #[serde(default)]
+    pub adaptive: f64,
     /// Let the evaluators see frames as the metric does: enlarged to the clip's size, clamped, rounded and reduced again.
     /// Otherwise they see the decoder's frames, which must then have their size.
     #[serde(default = "yes")]
@@ -147,6 +158,8 @@ impl StageConfig {
             patience: 0,
             batch: None,
             loss,
+            trains: Trains::All,
+            adaptive: 0.0,
             round_trip: yes(),
             learning_rate: 1e-3,
             latent_rate: ten(),
@@ -171,6 +184,17 @@ pub enum Start {
     Weights,
     /// The best checkpoint so far.
     Best,
+}
+
+/// What a stage trains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trains {
+    /// The decoder and the latents.
+    #[default]
+    All,
+    /// The latents, for a decoder that stays as it is.
+    Latents,
 }
 
 /// Muon: orthogonalized momentum (Jordan et al. 2024, five Newton-Schulz steps, Nesterov), its rate scaled by
@@ -198,100 +222,6 @@ fn yes() -> bool {
 
 fn muon_momentum() -> f64 {
     0.95
-}
-
-/// Weights of the terms of the loss, which are added. Pixel terms are on RGB scaled to 0..1, at the decoder's resolution;
-/// the others are in units of the score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossConfig {
-    /// Mean absolute error.
-    pub l1: f64,
-    /// Mean squared error.
-    pub mse: f64,
-    /// One minus the structural similarity (Wang et al. 2004: Gaussian window of 11, sigma 1.5).
-    pub ssim: f64,
-    /// `sqrt(10 * mean squared error of the pose)`.
-    pub pose: f64,
-    /// What stands in for the share of differing pixels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub segmentation: Option<SegmentationConfig>,
-    /// What stands in for the archive's size.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateConfig>,
-}
-
-/// A differentiable stand-in for the share of pixels whose class differs, averaged over pixels. The margin of a pixel is the
-/// logit of its class in the original minus the largest other one.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentationConfig {
-    /// Which function of the logits.
-    pub kind: SegmentationKind,
-    /// Factor on it; the score's is 100.
-    #[serde(default = "hundred")]
-    pub weight: f64,
-    /// Width of the transition, in logits; cross-entropy has none.
-    #[serde(default = "tau")]
-    pub tau: f64,
-    /// Pixels with a margin below `hard_margin` count this much more: their weight is `1 + hard`.
-    #[serde(default)]
-    pub hard: f64,
-    /// See `hard`.
-    #[serde(default = "one")]
-    pub hard_margin: f64,
-}
-
-/// A function of a pixel's logits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SegmentationKind {
-    /// Minus the log-softmax of the original's class.
-    CrossEntropy,
-    /// `tau * softplus(-margin / tau)`: about what the margin lacks.
-    Softplus,
-    /// `sigmoid(-margin / tau)`: a smooth count of differing pixels.
-    Sigmoid,
-}
-
-/// The size of the weights, estimated: each tensor's entropy on its grid, of a histogram that a Gaussian of width `sigma`
-/// around every weight makes smooth.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateConfig {
-    /// Factor on `25 * bytes / clip bytes`; 1 is what the score charges.
-    pub weight: f64,
-    /// In steps of the grid.
-    #[serde(default = "rate_sigma")]
-    pub sigma: f64,
-}
-
-fn hundred() -> f64 {
-    100.0
-}
-
-fn tau() -> f64 {
-    0.3
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn rate_sigma() -> f64 {
-    0.2
-}
-
-impl LossConfig {
-    /// Whether a pixel term counts.
-    pub fn has_pixels(&self) -> bool {
-        self.l1 + self.mse + self.ssim > 0.0
-    }
-
-    /// Whether a term asks the evaluators.
-    pub fn asks_evaluators(&self) -> bool {
-        self.pose > 0.0 || self.segmentation.is_some_and(|segmentation| segmentation.weight > 0.0)
-    }
 }
 
 /// Why a recipe cannot be used; each names the file and what to change.
@@ -409,22 +339,8 @@ impl Config {
                 ("final_rate", stage.final_rate),
                 ("warm_up", stage.warm_up),
                 ("weight_decay", stage.weight_decay),
-                ("loss.l1", loss.l1),
-                ("loss.mse", loss.mse),
-                ("loss.ssim", loss.ssim),
-                ("loss.pose", loss.pose),
             ];
-            let mut widths = Vec::new();
-            if let Some(segmentation) = &loss.segmentation {
-                factors.push(("loss.segmentation.weight", segmentation.weight));
-                factors.push(("loss.segmentation.hard", segmentation.hard));
-                factors.push(("loss.segmentation.hard_margin", segmentation.hard_margin));
-                widths.push(("loss.segmentation.tau", segmentation.tau));
-            }
-            if let Some(rate) = &loss.rate {
-                factors.push(("loss.rate.weight", rate.weight));
-                widths.push(("loss.rate.sigma", rate.sigma));
-            }
+            factors.extend(loss.factors());
             if let Some(muon) = &stage.muon {
                 factors.push(("muon.learning_rate", muon.learning_rate));
                 factors.push(("muon.weight_decay", muon.weight_decay));
@@ -438,11 +354,16 @@ impl Config {
             for (name, value) in factors {
                 check((0.0..=1e6).contains(&value), &key(name), &value, "0 to 1e6")?;
             }
-            for (name, value) in widths {
+            for (name, value) in loss.widths() {
                 check((1e-3..=1e3).contains(&value), &key(name), &value, "0.001 to 1000")?;
             }
             let fits = stage.quantized || !stage.learned_steps;
             check(fits, &key("learned_steps"), &true, "false, or quantized true beside it")?;
+            check((0.0..=0.9).contains(&stage.adaptive), &key("adaptive"), &stage.adaptive, "0 to 0.9")?;
+            let fits = stage.adaptive == 0.0 || loss.asks_evaluators();
+            check(fits, &key("adaptive"), &stage.adaptive, "0, as the stage's loss does not ask the evaluators")?;
+            let fits = stage.trains == Trains::All || !stage.learned_steps && loss.rate.is_none();
+            check(fits, &key("trains"), &"latents", "all beside learned_steps and loss.rate, which are the decoder's")?;
             let any = loss.has_pixels() || loss.asks_evaluators();
             check(any, &key("loss"), &"all zero", "a weight above 0 for l1, mse, ssim, pose or segmentation")?;
             let found = self.evaluators.is_some() || !loss.asks_evaluators();
@@ -504,6 +425,10 @@ fn assign(root: &mut toml::Value, assignment: &str) -> Result<(), String> {
             toml::Value::Array(list) => {
                 let length = list.len();
                 let index: usize = key.parse().map_err(|_| format!("`{key}` must be a number: {path} is in a list"))?;
+                // The one behind the last is a new one.
+                if index == length && !last {
+                    list.push(toml::Value::Table(toml::Table::new()));
+                }
                 let entry = list.get_mut(index).ok_or(format!("there is no entry {index}, the list has {length}"))?;
                 if last {
                     *entry = value;
@@ -564,6 +489,10 @@ learning_rate = 1e-3
         assert_eq!(config.clip.path, Path::new("other.mkv"));
         assert_eq!(config.stage[0].loss.ssim, 0.5);
         assert!(parse(RECIPE, &["stage.3.epochs=7"]).unwrap_err().contains("no entry 3"));
+        let more = ["name=more", "epochs=7", "loss.mse=1", "learning_rate=1e-4"].map(|key| format!("stage.1.{key}"));
+        let config = parse(RECIPE, &more.each_ref().map(String::as_str)).unwrap();
+        assert_eq!((config.stage.len(), config.stage[1].epochs, config.stage[1].loss.mse), (2, 7, 1.0));
+        assert!(parse(RECIPE, &more[..2].iter().map(String::as_str).collect::<Vec<_>>()).is_err());
         assert!(parse(RECIPE, &["training.bach=7"]).unwrap_err().contains("`batch`"));
         assert!(parse(RECIPE, &["training"]).unwrap_err().contains("key=value"));
     }
@@ -582,6 +511,10 @@ learning_rate = 1e-3
         let message = change("channels = 4 }", "channels = 4, upscale = 99 }");
         assert!(message.contains("layers[0].upscale is 99"), "{message}");
         assert!(change("l1 = 1.0", "l1 = 0.0").contains("stage.0.loss"));
+        assert!(change("learning_rate", "adaptive = 0.5\nlearning_rate").contains("stage.0.adaptive is 0.5"));
+        assert!(change("learning_rate", "adaptive = 1.0\nlearning_rate").contains("0 to 0.9"));
+        let latents = "trains = \"latents\"\nquantized = true\nlearned_steps = true\nlearning_rate";
+        assert!(change("learning_rate", latents).contains("stage.0.trains is latents"));
         assert!(change("batch = 2", "batch = 0").contains("training.batch is 0"));
         assert!(change("latent_dim = 4", "").contains("latent_dim"));
         assert!(!change("[clip]", "[clip").is_empty());
