@@ -1,7 +1,8 @@
 //! Bits that are predicted by their own past alone, and the small numbers made of them.
 
-use crate::coder::{BitCoder, Corrupt, Probability};
-use crate::logistic::log_odds;
+use mixing::{BitCoder, Corrupt, Probability};
+
+use crate::math::log_odds;
 
 /// Probability of a bit from all bits seen in its place (the estimator of Krichevsky and Trofimov), from some point on
 /// with the past fading.
@@ -20,7 +21,7 @@ impl Adaptive {
     /// Nothing seen: even odds.
     pub const NEW: Self = Self { p: 1 << 31, seen: 0 };
 
-    /// Log-odds that the next bit is set, in units of 1/256.
+    /// Log-odds that the next bit is set, in units of 1/[`UNIT`](mixing::UNIT).
     pub fn odds(self) -> i32 {
         log_odds(self.p.into(), (1 << 32) - u64::from(self.p))
     }
@@ -92,8 +93,9 @@ impl Float {
 
 #[cfg(test)]
 mod tests {
+    use mixing::Counter;
+
     use super::*;
-    use crate::coder::Counter;
 
     #[test]
     fn an_adaptive_bit_stays_possible() {

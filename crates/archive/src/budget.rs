@@ -34,8 +34,8 @@ pub struct Share {
     /// Bytes it takes; a fraction, since all of them share one range coder.
     pub bytes: f64,
     /// Bytes that its integers would take at their order-0 entropy, the histogram known beforehand (for latents: of the
-    /// differences in time, modulo 256, per dimension; for the sidecar: of target and amount, the samples known). A coder that learns cannot quite reach it, one that finds
-    /// dependences can fall below.
+    /// differences in time, modulo 256, per dimension; for the sidecar: of target and amount, the samples
+    /// known). A coder that learns cannot quite reach it, one that finds dependences can fall below.
     pub entropy_bytes: f64,
 }
 

@@ -5,12 +5,12 @@
 //! dimensions; a second regression takes out of its innovations what those of the last pairs and of the dimensions before
 //! tell about them.
 
+use mixing::Corrupt;
 use repr::QuantizedLatents;
 
 use crate::adaptive::Float;
-use crate::coder::{BitCoder, Corrupt};
-use crate::levels::{Bell, Levels, PREDICTIONS, mixer};
-use crate::mixer::Mixer;
+use crate::costs::ValueCoder;
+use crate::levels::{Bell, LevelMixer, Levels, mixer};
 use crate::regression::{Regression, WEIGHT_BITS, limited};
 
 /// Bits of a latent's integer.
@@ -31,7 +31,7 @@ const WINDOW: i64 = 600;
 const ONE: i64 = 1 << 16;
 
 /// Codes minima, steps and integers. The number of dimensions and of pairs must be right.
-pub(crate) fn code(coder: &mut impl BitCoder, latents: &mut QuantizedLatents) -> Result<(), Corrupt> {
+pub(crate) fn code(coder: &mut impl ValueCoder, latents: &mut QuantizedLatents) -> Result<(), Corrupt> {
     for values in [&mut latents.minimum, &mut latents.step] {
         let mut model = Float::new();
         for value in values.iter_mut() {
@@ -40,14 +40,14 @@ pub(crate) fn code(coder: &mut impl BitCoder, latents: &mut QuantizedLatents) ->
     }
     let dim = latents.dim();
     let mut model = LatentModel::new(dim);
-    for row in latents.values.chunks_mut(dim) {
-        model.code(coder, row)?;
+    for (pair, row) in latents.values.chunks_mut(dim).enumerate() {
+        model.code(coder, pair * dim, row)?;
     }
     Ok(())
 }
 
 struct LatentModel {
-    mixer: Mixer<PREDICTIONS>,
+    mixer: LevelMixer,
     past: Regression,
     pieces: Vec<Piece>,
     /// Mean over the last pairs of error over spread, in units of `2^-16`: how much more than usual is going on.
@@ -84,14 +84,15 @@ impl LatentModel {
         }
     }
 
-    fn code(&mut self, coder: &mut impl BitCoder, row: &mut [u8]) -> Result<(), Corrupt> {
+    /// Codes a pair's values, the first of which is number `start` of all.
+    fn code(&mut self, coder: &mut impl ValueCoder, start: usize, row: &mut [u8]) -> Result<(), Corrupt> {
         let dim = row.len() as i64;
         let mut errors = 0;
         let loudness = (ONE + self.activity) / 2;
-        for (values, piece) in row.chunks_mut(PIECE).zip(&mut self.pieces) {
+        for ((values, piece), before) in row.chunks_mut(PIECE).zip(&mut self.pieces).zip((start..).step_by(PIECE)) {
             piece.advance();
             for (i, value) in values.iter_mut().enumerate() {
-                errors += piece.code(coder, &mut self.mixer, &mut self.past, loudness, i, value)?;
+                errors += piece.code(coder, &mut self.mixer, &mut self.past, loudness, [i, before + i], value)?;
             }
         }
         self.activity += (errors / dim - self.activity) * 3 / 10;
@@ -124,14 +125,14 @@ impl Piece {
         }
     }
 
-    /// Codes a value of dimension `i`, given the regression on its past; returns error over spread, in units of `2^-16`.
+    /// Codes a value of dimension `i`, number `index` of all, given the regression on its past; returns error over spread, in units of `2^-16`.
     fn code(
         &mut self,
-        coder: &mut impl BitCoder,
-        mixer: &mut Mixer<PREDICTIONS>,
+        coder: &mut impl ValueCoder,
+        mixer: &mut LevelMixer,
         past: &mut Regression,
         loudness: i64,
-        i: usize,
+        [i, index]: [usize; 2],
         value: &mut u8,
     ) -> Result<i64, Corrupt> {
         let at = PAIRS * self.dimensions.len() + i;
@@ -147,7 +148,9 @@ impl Piece {
         let guess = expected + self.innovations.predict(&self.vector[..at]);
         let centre = (mean + (guess >> (WEIGHT_BITS + 4 - 16))).clamp(0, (1 << (16 + u32::from(BITS))) - 1);
         let spread = dimension.spread.0 * loudness / ONE;
-        *value = dimension.levels.code(coder, mixer, Bell { centre, spread }, *value)?;
+        let bell = Bell { centre, spread };
+        coder.value(index, || dimension.levels.window(mixer, bell, *value));
+        *value = dimension.levels.code(coder, mixer, bell, *value)?;
 
         let known = relative(*value, mean);
         for (lag, &entry) in before.iter().enumerate() {

@@ -10,31 +10,32 @@
 //! - the container (`header`): magic, version, length, layer table, clip, checksum;
 //! - the model (`payload` with `tensors`, `latents` and `sidecar`, made of `adaptive`, `regression`, `levels` and `mixer`):
 //!   which value comes when, and how likely each of its bits is;
-//! - the coder (`coder`): writes those bits, reads them, or counts what they cost. The model is generic over it, so the
+//! - the coder (crate [`mixing`]): writes those bits, reads them, or counts what they cost. The model is generic over it, so the
 //!   cost that a search asks for, the bytes that [`encode`] writes and the budget come from the same lines of code.
 //!
 //! All probabilities are integers and come from integers: an archive decodes to the same values on every machine.
 
 mod adaptive;
 mod budget;
-mod coder;
+mod costs;
 mod error;
 mod foreign;
 mod header;
 mod latents;
 mod levels;
-mod logistic;
+mod math;
 mod mixer;
 mod payload;
 mod regression;
 mod sidecar;
 mod tensors;
 
-use coder::{Corrupt, Counter, Decoder, Encoder};
 use header::Parts;
-use repr::{Architecture, Clip, MIN_BITS, QuantizedLatents, QuantizedTensor, Representation, RepresentationError};
+use mixing::{Corrupt, Counter, Decoder, Encoder};
+use repr::{Architecture, Clip, MIN_BITS, QuantizedLatents, QuantizedTensor, Representation};
 
 pub use budget::{Budget, Section, Share};
+pub use costs::{LevelCosts, ValueCosts, level_costs};
 pub use error::ArchiveError;
 pub use foreign::{ForeignError, import};
 
@@ -46,30 +47,20 @@ const UNWRITABLE: ArchiveError = ArchiveError::Malformed { offset: 0, what: "a v
 
 /// Writes an archive. A representation that is impossible or beyond the limits is refused.
 pub fn encode(representation: &Representation) -> Result<Vec<u8>, ArchiveError> {
-    check(representation)?;
+    representation.validate()?;
     let mut coder = Encoder::default();
     payload::code(&mut representation.clone(), &mut coder, |_| ()).map_err(|Corrupt| UNWRITABLE)?;
     Ok(header::join(&representation.architecture, &representation.clip, &coder.finish()))
 }
 
-/// Bits that each tensor, in order, then the latents, then the sidecar would take in an archive. Writes nothing: this is what a search
-/// asks before it changes a value.
+/// Bits that each tensor, in order, then the latents, then the sidecar would take in an archive. Writes nothing:
+/// this is what a search asks before it changes a value.
 pub fn cost(representation: &Representation) -> Result<Vec<f64>, ArchiveError> {
-    check(representation)?;
+    representation.validate()?;
     let (mut costs, mut counted) = (Vec::new(), 0.0);
-    let after = |counter: &Counter| costs.push(counter.bits - std::mem::replace(&mut counted, counter.bits));
+    let after = |counter: &mut Counter| costs.push(counter.bits - std::mem::replace(&mut counted, counter.bits));
     payload::code(&mut representation.clone(), &mut Counter::default(), after).map_err(|Corrupt| UNWRITABLE)?;
     Ok(costs)
-}
-
-fn check(representation: &Representation) -> Result<(), ArchiveError> {
-    representation.validate()?;
-    let corrections = representation.sidecar.corrections().len();
-    if corrections <= sidecar::MAX_CORRECTIONS {
-        return Ok(());
-    }
-    let limit = sidecar::MAX_CORRECTIONS;
-    Err(RepresentationError::Invalid(format!("{corrections} corrections in the sidecar, the limit is {limit}")).into())
 }
 
 /// Reads an archive; gives exactly what [`encode`] was given.

@@ -1,16 +1,25 @@
 //! Weighs predictions of a bit against each other.
 
-use crate::coder::{BitCoder, Corrupt, ONE};
-use crate::logistic::squash;
+use mixing::{BitCoder, Corrupt, FINE, Probability, UNIT, squash};
 
+/// One, as a weight or a probability.
+pub(crate) const ONE: i32 = 1 << 16;
 /// Largest magnitude of a weight, in units of `2^-16`.
 const LARGEST_WEIGHT: i64 = 1 << 20;
+/// Shift from a weight times log-odds to fine log-odds.
+const SHIFT: u32 = (ONE / (FINE / UNIT)).ilog2();
+/// Largest magnitude of a sum, far beyond what `squash` tells apart.
+const LARGEST_SUM: i64 = 1 << 20;
 
 /// Mixes `N` log-odds linearly; the weights follow the gradient of the coding cost (Mahoney, "Adaptive weighing of context
-/// models for lossless data compression", 2005). There are two families of weights; each bit selects one set of either,
-/// and the mean of both sums counts.
-pub(crate) struct Mixer<const N: usize> {
-    families: [Vec<Weights<N>>; 2],
+/// models for lossless data compression", 2005). There are `F` families of weights; each bit selects one set of each,
+/// and the mean of their sums counts.
+///
+/// Not [`mixing::Mixer`], which is made for millions of bits and predictors by the dozen, at a rate that its caller sets for
+/// all sets alike. Here a set sees a few thousand bits of a few predictors: its rate falls with the bits that it has seen
+/// itself, and several families learn where one set for all that they select by would see too little.
+pub(crate) struct Mixer<const N: usize, const F: usize> {
+    families: [Vec<Weights<N>>; F],
 }
 
 #[derive(Clone, Copy)]
@@ -20,38 +29,53 @@ struct Weights<const N: usize> {
     seen: u32,
 }
 
-impl<const N: usize> Mixer<N> {
+impl<const N: usize, const F: usize> Mixer<N, F> {
     /// Families of so many sets of weights, all of which are `weights` (in units of `2^-16`) at first.
-    pub fn new(sets: [usize; 2], weights: [i32; N]) -> Self {
+    pub fn new(sets: [usize; F], weights: [i32; N]) -> Self {
         Self { families: sets.map(|count| vec![Weights { values: weights, seen: 0 }; count]) }
+    }
+
+    /// Fine log-odds by the `select`-ed set of each family.
+    fn sums(&self, select: [usize; F], odds: &[i32; N]) -> [i32; F] {
+        std::array::from_fn(|family| self.families[family][select[family]].sum(odds))
+    }
+
+    /// The probability that [`code`](Self::code) would code a bit with.
+    pub fn probability(&self, select: [usize; F], odds: &[i32; N]) -> Probability {
+        probability(&self.sums(select, odds))
     }
 
     /// Codes one bit whose log-odds are predicted as `odds`, with the `select`-ed sets, and returns it.
     pub fn code(
         &mut self,
         coder: &mut impl BitCoder,
-        select: [usize; 2],
+        select: [usize; F],
         odds: &[i32; N],
         bit: bool,
     ) -> Result<bool, Corrupt> {
-        let [first, second] = &mut self.families;
-        let sets = [&mut first[select[0]], &mut second[select[1]]];
-        let sums = [sets[0].sum(odds), sets[1].sum(odds)];
-        let bit = coder.code(bit, squash((sums[0] + sums[1]) >> 1))?;
-        for (set, sum) in sets.into_iter().zip(sums) {
-            set.learn(odds, sum, bit);
+        let sums = self.sums(select, odds);
+        let bit = coder.code(bit, probability(&sums))?;
+        for ((family, set), sum) in self.families.iter_mut().zip(select).zip(sums) {
+            family[set].learn(odds, sum, bit);
         }
         Ok(bit)
     }
 }
 
+/// What the mean of the families' sums comes to.
+fn probability(sums: &[i32]) -> Probability {
+    Probability::clamped(squash(sums.iter().sum::<i32>() / sums.len() as i32))
+}
+
 impl<const N: usize> Weights<N> {
-    fn sum(&self, odds: &[i32; N]) -> i64 {
-        self.values.iter().zip(odds).map(|(&w, &x)| i64::from(w) * i64::from(x)).sum::<i64>() >> 16
+    /// Fine log-odds.
+    fn sum(&self, odds: &[i32; N]) -> i32 {
+        let sum: i64 = self.values.iter().zip(odds).map(|(&w, &x)| i64::from(w) * i64::from(x)).sum();
+        (sum >> SHIFT).clamp(-LARGEST_SUM, LARGEST_SUM) as i32
     }
 
-    fn learn(&mut self, odds: &[i32; N], sum: i64, bit: bool) {
-        let error = i64::from(i32::from(bit) * ONE - squash(sum).get());
+    fn learn(&mut self, odds: &[i32; N], sum: i32, bit: bool) {
+        let error = i64::from(i32::from(bit) * ONE - squash(sum));
         let rate = 200 + 200_000 / (100 + i64::from(self.seen));
         for (weight, &x) in self.values.iter_mut().zip(odds) {
             let change = (error * rate * i64::from(x) + (1 << 23)) >> 24;
@@ -63,8 +87,9 @@ impl<const N: usize> Weights<N> {
 
 #[cfg(test)]
 mod tests {
+    use mixing::Counter;
+
     use super::*;
-    use crate::coder::Counter;
 
     #[test]
     fn the_better_prediction_wins() {

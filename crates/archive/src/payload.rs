@@ -3,9 +3,10 @@
 //! [`code`] walks a representation and passes each value through the coder, putting back what the coder returns. A
 //! writing or counting coder returns what it got; a reading one fills in what the archive says.
 
+use mixing::Corrupt;
 use repr::{ParameterRole, Representation};
 
-use crate::coder::{BitCoder, Corrupt};
+use crate::costs::ValueCoder;
 use crate::tensors::{TensorModel, phases};
 use crate::{latents, sidecar};
 
@@ -13,10 +14,10 @@ use crate::{latents, sidecar};
 ///
 /// Architecture and clip of `representation` must be valid. Shapes and values of the parts must fit them, except that the
 /// steps of a tensor to be read may have any number.
-pub(crate) fn code<C: BitCoder>(
+pub(crate) fn code<C: ValueCoder>(
     representation: &mut Representation,
     coder: &mut C,
-    mut after: impl FnMut(&C),
+    mut after: impl FnMut(&mut C),
 ) -> Result<(), Corrupt> {
     let architecture = &representation.architecture;
     let mut model = TensorModel::new(architecture);

@@ -1,13 +1,10 @@
 //! The sidecar: for each target of each sample whether it is corrected, and by how much.
 
-use repr::{MAX_AMOUNT, Sidecar, Target};
+use mixing::{BitCoder, Corrupt};
+use repr::{MAX_AMOUNT, Sidecar, Target, limits};
 
 use crate::adaptive::{Adaptive, Field};
-use crate::coder::{BitCoder, Corrupt, ONE};
-use crate::mixer::Mixer;
-
-/// Most corrections of an archive.
-pub(crate) const MAX_CORRECTIONS: usize = 1 << 20;
+use crate::mixer::{Mixer, ONE};
 
 /// Bits of a magnitude less one.
 const BITS: u8 = 5;
@@ -37,7 +34,7 @@ pub(crate) fn code(
             corrected += usize::from(amount != 0);
             coded.set(sample, target, amount);
         }
-        if coded.corrections().len() > MAX_CORRECTIONS {
+        if coded.corrections().len() > limits::CORRECTIONS {
             return Err(Corrupt);
         }
     }
@@ -51,7 +48,7 @@ struct SidecarModel {
     by_target: Vec<Adaptive>,
     /// ...and by whether it was in the sample before.
     by_past: [Adaptive; 2],
-    mixer: Mixer<3>,
+    mixer: Mixer<3, 2>,
     /// Amount of each target in the sample before.
     last: Vec<i8>,
     /// Signs, by kind and by the last one's: none, positive, negative.

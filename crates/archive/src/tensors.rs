@@ -6,12 +6,12 @@
 //! both frames. Three regressions, one behind the other, take that out, and leave numbers whose magnitude depends on row,
 //! column and place in the kernel.
 
+use mixing::Corrupt;
 use repr::{Architecture, Layer, MAX_BITS, MIN_BITS, ParameterRole, QuantizedTensor};
 
 use crate::adaptive::{Adaptive, Field, Float};
-use crate::coder::{BitCoder, Corrupt};
-use crate::levels::{Bell, Levels, PREDICTIONS, mixer};
-use crate::mixer::Mixer;
+use crate::costs::ValueCoder;
+use crate::levels::{Bell, LevelMixer, Levels, mixer};
 use crate::regression::{Regression, WEIGHT_BITS, Whitening, limited};
 
 /// Bits behind the point of a value that regressions see; a full range of integers is as large as one of 8 bits.
@@ -70,7 +70,7 @@ impl TensorModel {
     /// Codes one tensor: a weight of the role `of` or the bias behind it, with so many phases.
     pub fn code(
         &mut self,
-        coder: &mut impl BitCoder,
+        coder: &mut impl ValueCoder,
         tensor: &mut QuantizedTensor,
         of: ParameterRole,
         phases: usize,
@@ -121,7 +121,7 @@ impl Shape {
 
 /// The weights, or the biases.
 struct Part {
-    mixer: Mixer<PREDICTIONS>,
+    mixer: LevelMixer,
     group: Option<Group>,
 }
 
@@ -186,8 +186,8 @@ impl Group {
     /// Codes the integers of a tensor of `shape`.
     fn code(
         &mut self,
-        coder: &mut impl BitCoder,
-        mixer: &mut Mixer<PREDICTIONS>,
+        coder: &mut impl ValueCoder,
+        mixer: &mut LevelMixer,
         shape: Shape,
         bits: u8,
         values: &mut [i16],
@@ -215,8 +215,11 @@ impl Group {
                     let centre = ((half << 16) + guess).clamp(0, ((2 * half) << 16) - 1);
                     let place_of = [channel * shape.phases + cell / shape.taps, input, cell];
                     let bell = magnitudes.bell(centre, place_of);
-                    let value = &mut values[shape.index(channel, cell, input)];
-                    let symbol = levels.code(coder, mixer, bell, (i64::from(*value) + half) as u8)?;
+                    let index = shape.index(channel, cell, input);
+                    let value = &mut values[index];
+                    let symbol = (i64::from(*value) + half) as u8;
+                    coder.value(index, || levels.window(mixer, bell, symbol));
+                    let symbol = levels.code(coder, mixer, bell, symbol)?;
                     *value = i16::from(symbol) - half as i16;
                     magnitudes.learn(((i64::from(symbol) << 16) - centre).abs(), place_of);
 

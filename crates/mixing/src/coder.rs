@@ -28,6 +28,14 @@ impl Probability {
         i32::from(self.0.get())
     }
 
+    /// Information content of a bit that has this probability of being set.
+    #[inline]
+    pub fn bits(self, bit: bool) -> f64 {
+        let one = 1 << PRECISION;
+        let chance = if bit { self.get() } else { one - self.get() };
+        -(f64::from(chance) / f64::from(one)).log2()
+    }
+
     /// The probability that the bit is not set.
     #[inline]
     fn complement(self) -> NonZeroU16 {
@@ -161,9 +169,7 @@ pub struct Counter {
 impl BitCoder for Counter {
     #[inline]
     fn code(&mut self, bit: bool, p: Probability) -> Result<bool, Corrupt> {
-        let one = 1 << PRECISION;
-        let chance = if bit { p.get() } else { one - p.get() };
-        self.bits -= (f64::from(chance) / f64::from(one)).log2();
+        self.bits += p.bits(bit);
         Ok(bit)
     }
 }

@@ -1,32 +1,9 @@
-//! Logarithms and exponentials in integers: exact on every machine, for everyone who follows the formulas.
-//!
-//! Log-odds are integers in units of 1/256.
+//! Logarithms and the bell curve in integers: exact on every machine, for everyone who follows the formulas.
 
-use crate::coder::{ONE, Probability};
+use mixing::UNIT;
 
-/// One, as log-odds.
-const UNIT: i32 = 256;
-/// Largest magnitude of log-odds that [`squash`] tells apart, just below 11.
+/// Largest magnitude of [`log_odds`], just below 11: there the less likely bit has about the least probability, `2^-16`.
 const LARGEST: i32 = 11 * UNIT - 1;
-
-/// Entries of [`TAIL`].
-const TAIL_LEN: usize = LARGEST as usize + 1;
-
-/// `round(2^16 / (1 + exp(i / 256)))`, the logistic distribution's upper tail.
-static TAIL: [u16; TAIL_LEN] = {
-    /// `2^64 * exp(-1 / 256)`, rounded down.
-    const RATIO: u128 = 18_374_827_034_086_858_297;
-    let mut table = [0; TAIL_LEN];
-    let mut power = 1u128 << 63; // 2^63 * exp(-i / 256)
-    let mut i = 0;
-    while i < TAIL_LEN {
-        let divisor = (1 << 63) + power;
-        table[i] = (((power << 16) + divisor / 2) / divisor) as u16;
-        power = (power * RATIO) >> 64;
-        i += 1;
-    }
-    table
-};
 
 /// `round(2^16 * ln(2))`
 const LN_2: i32 = 45_426;
@@ -55,16 +32,9 @@ fn ln(x: u64) -> i32 {
     exponent as i32 * LN_2 + LN[mantissa]
 }
 
-/// Log-odds of two weights, clamped to [`LARGEST`] in magnitude.
+/// Log-odds of two weights in units of 1/[`UNIT`], clamped to [`LARGEST`] in magnitude.
 pub(crate) fn log_odds(upper: u64, lower: u64) -> i32 {
-    ((ln(upper) - ln(lower)) / UNIT).clamp(-LARGEST, LARGEST)
-}
-
-/// The probability of the log-odds `x`, which is clamped to [`LARGEST`] in magnitude.
-pub(crate) fn squash(x: i64) -> Probability {
-    let x = x.clamp(-i64::from(LARGEST), i64::from(LARGEST));
-    let tail = i32::from(TAIL[x.unsigned_abs() as usize]);
-    Probability::clamped(if x < 0 { tail } else { ONE - tail })
+    ((ln(upper) - ln(lower)) / ((1 << 16) / UNIT)).clamp(-LARGEST, LARGEST)
 }
 
 /// Entries of [`BELL`].
@@ -97,9 +67,6 @@ mod tests {
 
     #[test]
     fn tables_are_what_their_formulas_say() {
-        for (i, &tail) in TAIL.iter().enumerate() {
-            assert_eq!(f64::from(tail), (65536.0 / (1.0 + (i as f64 / 256.0).exp())).round(), "{i}");
-        }
         for (i, &entry) in LN.iter().enumerate() {
             assert_eq!(f64::from(entry), (65536.0 * (1.0 + i as f64 / 1024.0).ln()).floor(), "{i}");
         }
@@ -116,8 +83,5 @@ mod tests {
         assert_eq!(ln(0), 0);
         assert_eq!(log_odds(7, 12), -log_odds(12, 7));
         assert_eq!((log_odds(u64::MAX, 1), log_odds(1, u64::MAX)), (LARGEST, -LARGEST));
-        let p = squash(log_odds(300, 100).into()).get();
-        assert!((p - 49152).abs() < 100, "{p}");
-        assert_eq!(squash(i64::MAX).get() + squash(i64::MIN).get(), ONE);
     }
 }
