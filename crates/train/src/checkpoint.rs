@@ -1,7 +1,7 @@
 //! Checkpoints: safetensors files that hold a run's whole state and what it is a state of.
 //!
 //! Tensors are named `ema/<parameter>` (what `hnerv encode` takes), and in a resumable checkpoint also
-//! `weights/<parameter>`, `moment_1/<parameter>`, `moment_2/<parameter>`. Parameters are `[out, fan_in]`, biases
+//! `weights/<parameter>`, `moment_1/<parameter>`, `moment_2/<parameter>`, `rated/<parameter>`. Parameters are `[out, fan_in]`, biases
 //! `[out, 1]`, `latents` `[samples, latent_dim]`. The header's metadata has one key, `hnerv`, with the rest as JSON.
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,11 +19,11 @@ use crate::fake_quantize::step_name;
 use crate::model::{LATENTS, Parameters};
 use crate::optimizer::State;
 
-/// Largest checkpoint that is read: four copies of the largest decoder and its latents fit.
+/// Largest checkpoint that is read: five copies of the largest decoder and its latents fit.
 const MAX_BYTES: u64 = 2 << 30;
 const METADATA_KEY: &str = "hnerv";
 const VERSION: u32 = 2;
-const GROUPS: [&str; 4] = ["ema", "weights", "moment_1", "moment_2"];
+const GROUPS: [&str; 5] = ["ema", "weights", "moment_1", "moment_2", "rated"];
 
 /// What a checkpoint is a state of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,30 +130,33 @@ type Group = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 pub struct Checkpoint {
     /// What it is a state of.
     pub metadata: Metadata,
-    groups: [Group; 4],
+    groups: [Group; GROUPS.len()],
 }
 
 impl Checkpoint {
     /// A resumable checkpoint of `state`.
     pub fn of_state<B: Backend>(metadata: Metadata, state: &State<B>) -> Self {
         let [first, second] = &state.moments;
-        Self { metadata, groups: [&state.ema, &state.weights, first, second].map(to_host) }
+        Self { metadata, groups: [&state.ema, &state.weights, first, second, &state.rated].map(to_host) }
     }
 
     /// A checkpoint of the moving average alone.
     pub fn of_average<B: Backend>(metadata: Metadata, ema: &Parameters<B>) -> Self {
-        Self { metadata, groups: [to_host(ema), Group::new(), Group::new(), Group::new()] }
+        let mut groups: [Group; GROUPS.len()] = Default::default();
+        groups[0] = to_host(ema);
+        Self { metadata, groups }
     }
 
     /// The state to resume from, or nothing for a checkpoint of the moving average alone.
     pub fn state<B: Backend>(&self, device: &B::Device) -> Option<State<B>> {
-        let [ema, weights, first, second] = &self.groups;
+        let [ema, weights, first, second, rated] = &self.groups;
         if weights.len() != ema.len() {
             return None;
         }
         let load = |group| load::<B>(group, device);
         let moments = [load(first), load(second)];
-        Some(State { weights: load(weights), ema: load(ema), moments, steps: self.metadata.position.optimizer_steps })
+        let steps = self.metadata.position.optimizer_steps;
+        Some(State { weights: load(weights), ema: load(ema), moments, rated: load(rated), steps })
     }
 
     /// The moving average as a state's weights.
@@ -212,7 +215,7 @@ impl Checkpoint {
         metadata.architecture.validate().map_err(|e| invalid(e.to_string()))?;
         metadata.clip().validate().map_err(|e| invalid(e.to_string()))?;
 
-        let mut groups: [Group; 4] = Default::default();
+        let mut groups: [Group; GROUPS.len()] = Default::default();
         for (name, view) in SafeTensors::deserialize(&bytes).map_err(damaged)?.tensors() {
             let Some((prefix, name)) = name.split_once('/') else { continue };
             let Some(group) = GROUPS.iter().position(|known| *known == prefix) else { continue };

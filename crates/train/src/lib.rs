@@ -32,7 +32,7 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
 pub use config::{
-    ClipConfig, Config, ConfigError, EvaluatorsConfig, LossConfig, MuonConfig, PoseOver, RateConfig,
+    ClipConfig, Config, ConfigError, EvaluatorsConfig, LossConfig, MuonConfig, PoseOver, RateConfig, RateModel,
     SegmentationConfig, SegmentationKind, StageConfig, Start, TrainingConfig, Trains,
 };
 pub use device::{Device, train_on};

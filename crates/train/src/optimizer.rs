@@ -20,6 +20,8 @@ pub struct State<B: Backend> {
     /// AdamW's first and second moments; Muon's momentum is among the first ones, and it has no second. Empty before a
     /// stage's first step.
     pub moments: [Parameters<B>; 2],
+    /// The weights that the rate's model was asked about last; empty where it is not asked.
+    pub rated: Parameters<B>,
     /// Steps of this stage.
     pub steps: usize,
 }
@@ -27,7 +29,7 @@ pub struct State<B: Backend> {
 impl<B: Backend> State<B> {
     /// A state that starts from `weights`.
     pub fn new(weights: Parameters<B>) -> Self {
-        Self { ema: weights.clone(), weights, moments: Default::default(), steps: 0 }
+        Self { ema: weights.clone(), weights, moments: Default::default(), rated: Parameters::new(), steps: 0 }
     }
 }
 

@@ -1,45 +1,84 @@
-//! The size of the weights as a term of the loss.
+//! The archive's size as a term of the loss.
 //!
-//! A tensor's size is its entropy on its quantization grid. To have a gradient, every weight counts as a Gaussian of width
-//! `sigma` around itself, cut to the nearest levels, so that the histogram moves smoothly with the weights; as `sigma` falls
-//! to zero the estimate becomes the entropy of the rounded weights. (The regularizer C1a of pull request 95 of the comma.ai
-//! video compression challenge, over all weights instead of samples.) Weights are pulled onto the grid and together: the
-//! histograms become combs, which the archive's adaptive models code well.
+//! To have a gradient, every value counts as a Gaussian of width `sigma` around itself, cut to the nearest levels of its
+//! quantization grid: it has a share in each of them, which moves smoothly with the value, and costs the shares' mean of what
+//! the levels cost. What a level costs is estimated in one of two ways.
 //!
-//! Both value and gradient are computed on the host: some hundred thousand weights, a handful of levels each.
+//! - By histograms: minus the logarithm of how often the tensor's values have the level. The sum is the tensor's entropy; as
+//!   `sigma` falls to zero it becomes that of the rounded values. (The regularizer C1a of pull request 95 of the comma.ai video
+//!   compression challenge, over all weights instead of samples.)
+//! - By the archive's own model, [`archive::level_costs`]: what the coder charges for the level at this very place, given all
+//!   that comes before it in the archive. Latents, which are predicted from their past, count too.
+//!
+//! Values are pulled onto the grid and together: the histograms become combs, which the archive's adaptive models code well.
+//!
+//! Both value and gradient are computed on the host: some hundred thousand values, a handful of levels each.
 
 use std::collections::BTreeMap;
 
+use archive::LevelCosts;
 use rayon::prelude::*;
+use repr::Representation;
 
 use crate::fake_quantize::{is_step, step_name};
 use crate::model::LATENTS;
 
-/// Levels on either side of the nearest one that a weight counts for, for the widths in use.
+/// Levels on either side of the nearest one that a value counts for, for the widths in use.
 const REACH: i32 = 3;
 
-/// Bits of one tensor's `weights` on the symmetric grid of `bits` with the given step, and their gradient.
-fn tensor_bits(weights: &[f32], bits: u8, step: f32, sigma: f64) -> (f64, Vec<f32>) {
-    let levels = (1i32 << (bits - 1)) - 1;
+/// Values by parameter name, on the host.
+pub type Values = BTreeMap<String, Vec<f32>>;
+
+/// Bits of all that counts, and their gradient by parameter name.
+pub type Estimate = (f64, Values);
+
+/// What the coder charges for levels around those of a representation.
+pub struct CoderCosts {
+    costs: LevelCosts,
+    /// Position of each parameter in the archive.
+    order: BTreeMap<String, usize>,
+    /// Dimensions of a latent.
+    latent_dim: usize,
+}
+
+impl CoderCosts {
+    /// Asks the archive's model.
+    pub fn of(representation: &Representation) -> Result<Self, archive::ArchiveError> {
+        let names = representation.parameters.iter().map(|parameter| parameter.name.clone());
+        Ok(Self {
+            costs: archive::level_costs(representation)?,
+            order: names.zip(0..).collect(),
+            latent_dim: representation.architecture.latent_dim,
+        })
+    }
+}
+
+/// The levels that a value `x`, in steps, counts for: level, share, derivative of the share by `x`.
+fn shares(x: f64, [lowest, highest]: [i32; 2], sigma: f64) -> impl Iterator<Item = (i32, f64, f64)> {
+    let x = x.clamp(f64::from(lowest), f64::from(highest));
+    let nearest = x.round() as i32;
+    let closest = (x - f64::from(nearest)) / sigma;
+    let all = (nearest - REACH).max(lowest)..=(nearest + REACH).min(highest);
+    let parts = all.map(move |level| {
+        let distance = (x - f64::from(level)) / sigma;
+        // Relative to the nearest level's, so that the sum is at least 1 for any width.
+        let share = (0.5 * (closest * closest - distance * distance)).exp();
+        (level, share, -distance / sigma)
+    });
+    let (sum, slope) = parts.clone().fold((0.0, 0.0), |(sum, slope), (_, share, d)| (sum + share, slope + share * d));
+    parts.map(move |(level, share, d)| (level, share / sum, share / sum * (d - slope / sum)))
+}
+
+/// The largest level of the symmetric grid of `bits`.
+fn largest(bits: u8) -> i32 {
+    (1 << (bits - 1)) - 1
+}
+
+/// Bits of one tensor's `weights` by their histogram on the symmetric grid of `bits` with the given step, and their gradient.
+fn histogram_bits(weights: &[f32], bits: u8, step: f32, sigma: f64) -> (f64, Vec<f32>) {
+    let levels = largest(bits);
     let (step, count) = (f64::from(step), weights.len() as f64);
-    // A weight's levels with their shares, and the derivatives of the shares by the weight in steps.
-    let shares = |weight: f32| {
-        let x = (f64::from(weight) / step).clamp(-f64::from(levels), f64::from(levels));
-        let nearest = x.round() as i32;
-        let closest = (x - f64::from(nearest)) / sigma;
-        let all = (nearest - REACH..=nearest + REACH).filter(|level| level.abs() <= levels);
-        let parts: Vec<(i32, f64, f64)> = all
-            .map(|level| {
-                let distance = (x - f64::from(level)) / sigma;
-                // Relative to the nearest level's, so that the sum is at least 1 for any width.
-                let share = (0.5 * (closest * closest - distance * distance)).exp();
-                (level, share, -distance / sigma)
-            })
-            .collect();
-        let sum: f64 = parts.iter().map(|(_, share, _)| share).sum();
-        let slope: f64 = parts.iter().map(|(_, share, slope)| share * slope).sum::<f64>() / sum;
-        parts.into_iter().map(move |(level, share, d)| (level, share / sum, share / sum * (d - slope)))
-    };
+    let shares = |weight: f32| shares(f64::from(weight) / step, [-levels, levels], sigma);
     let mut histogram = vec![0.0; 2 * levels as usize + 1];
     for &weight in weights {
         for (level, share, _) in shares(weight) {
@@ -56,28 +95,68 @@ fn tensor_bits(weights: &[f32], bits: u8, step: f32, sigma: f64) -> (f64, Vec<f3
     (bits, weights.iter().map(gradient).collect())
 }
 
-/// Bits of all parameters except the latents on their grids of `bits`, and the gradient of each tensor; of learned steps too,
-/// while the others count as fixed.
-pub fn bits(parameters: &BTreeMap<String, Vec<f32>>, bits: u8, sigma: f64) -> (f64, BTreeMap<String, Vec<f32>>) {
-    let tensors: Vec<_> = parameters.iter().filter(|(name, _)| *name != LATENTS && !is_step(name)).collect();
+/// Bits of values by what levels cost at their places, and their gradient. `grid` gives a value's zero level and step.
+fn coder_bits(
+    values: &[f32],
+    range: [i32; 2],
+    grid: impl Fn(usize) -> (f32, f32),
+    sigma: f64,
+    costs: &archive::ValueCosts,
+) -> (f64, Vec<f32>) {
+    let mut total = 0.0;
+    let gradient = values.iter().enumerate().map(|(i, &value)| {
+        let (zero, step) = grid(i);
+        let x = f64::from(value - zero) / f64::from(step);
+        let mut slope_sum = 0.0;
+        for (level, share, slope) in shares(x, range, sigma) {
+            let cost = f64::from(costs.bits(i, level));
+            total += share * cost;
+            slope_sum += slope * cost;
+        }
+        (slope_sum / f64::from(step)) as f32
+    });
+    let gradient = gradient.collect();
+    (total, gradient)
+}
+
+/// Bits of all parameters on their grids of `bits`, and the gradient of each tensor; of learned steps too, while the others
+/// count as fixed. With the coder's costs the latents on their grid of 8 bits as well.
+pub fn bits(parameters: &Values, bits: u8, sigma: f64, coder: Option<&CoderCosts>) -> Estimate {
+    let counts = |name: &str| !is_step(name) && (name != LATENTS || coder.is_some());
+    let tensors: Vec<_> = parameters.iter().filter(|(name, _)| counts(name)).collect();
     let learned = |name: &str| parameters.get(&step_name(name)).and_then(|step| step.first());
-    let part = |(name, weights): &(&String, &Vec<f32>)| {
-        let max = weights.iter().fold(0f32, |m, v| m.max(v.abs()));
+    let part = |(name, values): &(&String, &Vec<f32>)| {
+        if let (LATENTS, Some(coder)) = (name.as_str(), coder) {
+            return latent_bits(values, sigma, coder);
+        }
+        let max = values.iter().fold(0f32, |m, v| m.max(v.abs()));
         let step = learned(name).map_or_else(|| repr::symmetric_step(max, bits), |step| step.exp());
-        tensor_bits(weights, bits, step, sigma)
+        let levels = largest(bits);
+        match coder.and_then(|coder| coder.costs.tensors.get(*coder.order.get(name.as_str())?)) {
+            Some(costs) => coder_bits(values, [-levels, levels], |_| (0.0, step), sigma, costs),
+            None => histogram_bits(values, bits, step, sigma),
+        }
     };
     let parts: Vec<_> = tensors.par_iter().map(part).collect();
     let total = parts.iter().map(|(bits, _)| bits).sum();
     let mut gradients = BTreeMap::new();
-    for ((name, weights), (_, gradient)) in tensors.into_iter().zip(parts) {
+    for ((name, values), (_, gradient)) in tensors.into_iter().zip(parts) {
         if learned(name).is_some() {
             // Only weight / step counts, so growing the step's logarithm is shrinking every weight in proportion.
-            let slope: f64 = weights.iter().zip(&gradient).map(|(w, g)| -f64::from(*w) * f64::from(*g)).sum();
+            let slope: f64 = values.iter().zip(&gradient).map(|(w, g)| -f64::from(*w) * f64::from(*g)).sum();
             gradients.insert(step_name(name), vec![slope as f32]);
         }
         gradients.insert(name.clone(), gradient);
     }
     (total, gradients)
+}
+
+/// Bits of the latents on the grid that they have now, whose ends count as fixed.
+fn latent_bits(values: &[f32], sigma: f64, coder: &CoderCosts) -> (f64, Vec<f32>) {
+    let dim = coder.latent_dim;
+    let Ok(grid) = repr::quantize_latents(values, dim) else { return (f64::NAN, vec![0.0; values.len()]) };
+    let grid = |i: usize| (grid.minimum[i % dim], grid.step[i % dim]);
+    coder_bits(values, [0, 255], grid, sigma, &coder.costs.latents)
 }
 
 #[cfg(test)]
@@ -97,7 +176,7 @@ mod tests {
         let weights = weights();
         let at = |delta: f32| {
             let step = vec![step(&weights).ln() + 0.4 + delta];
-            bits(&BTreeMap::from([("a".to_string(), weights.clone()), (step_name("a"), step)]), 6, 0.4)
+            bits(&BTreeMap::from([("a".to_string(), weights.clone()), (step_name("a"), step)]), 6, 0.4, None)
         };
         let (total, gradients) = at(0.0);
         let numeric = (at(1e-3).0 - at(-1e-3).0) / 2e-3;
@@ -109,7 +188,7 @@ mod tests {
     #[test]
     fn a_narrow_width_gives_the_entropy_of_the_rounded_weights() {
         let weights = weights();
-        let (found, _) = tensor_bits(&weights, 6, step(&weights), 0.02);
+        let (found, _) = histogram_bits(&weights, 6, step(&weights), 0.02);
         let tensor = repr::Tensor { shape: vec![weights.len()], values: weights.clone() };
         let quantized = repr::quantize_tensor("t", &tensor, 6).unwrap();
         let mut counts = BTreeMap::new();
@@ -122,12 +201,12 @@ mod tests {
     fn the_gradient_agrees_with_finite_differences() {
         let weights = weights();
         let step = step(&weights);
-        let (_, gradient) = tensor_bits(&weights, 6, step, 0.3);
+        let (_, gradient) = histogram_bits(&weights, 6, step, 0.3);
         for i in (0..weights.len()).step_by(23).filter(|i| weights[*i].abs() < 30.9 * step) {
             let at = |delta: f32| {
                 let mut moved = weights.clone();
                 moved[i] += delta;
-                tensor_bits(&moved, 6, step, 0.3).0
+                histogram_bits(&moved, 6, step, 0.3).0
             };
             let numeric = (at(1e-4) - at(-1e-4)) / 2e-4;
             let found = f64::from(gradient[i]);
@@ -135,11 +214,65 @@ mod tests {
         }
     }
 
+    /// A small decoder's parameters, the representation they round to and the coder's word on it.
+    fn coded() -> (Values, CoderCosts, Representation) {
+        let stage = repr::Layer::Stage(repr::Stage { channels: 3, upscale: 2, kernel: 3 });
+        let stem = repr::Stem { channels: 4, height: 2, width: 3 };
+        let architecture = repr::Architecture { latent_dim: 3, stem, layers: vec![stage] };
+        let clip = repr::Clip { name: "clip".into(), frames: 20, height: 8, width: 12 };
+        let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) * 0.01;
+        let mut values = Values::new();
+        let mut parameters = Vec::new();
+        for parameter in architecture.parameters() {
+            let tensor =
+                repr::Tensor { shape: parameter.shape.clone(), values: (0..parameter.len()).map(value).collect() };
+            parameters.push(repr::quantize_tensor(&parameter.name, &tensor, 6).unwrap());
+            values.insert(parameter.name, tensor.values);
+        }
+        let latents: Vec<f32> = (0..30).map(value).collect();
+        let quantized = repr::quantize_latents(&latents, 3).unwrap();
+        values.insert(LATENTS.into(), latents);
+        let sidecar = repr::Sidecar::default();
+        let representation = Representation { architecture, clip, parameters, latents: quantized, sidecar };
+        let costs = CoderCosts::of(&representation).unwrap();
+        (values, costs, representation)
+    }
+
+    #[test]
+    fn a_narrow_width_gives_what_the_coder_charges() {
+        let (values, costs, representation) = coded();
+        let (found, gradients) = bits(&values, 6, 0.02, Some(&costs));
+        let charged: f64 = archive::cost(&representation).unwrap().iter().sum();
+        let steps = 32.0 * (representation.parameters.len() + 6) as f64;
+        assert!(found < charged && found > charged - 2.0 * steps, "{found} of {charged}");
+        assert!(gradients.keys().eq(values.keys()));
+    }
+
+    #[test]
+    fn the_gradient_by_the_coder_agrees_with_finite_differences() {
+        let (values, costs, _) = coded();
+        let (_, gradients) = bits(&values, 6, 0.3, Some(&costs));
+        for (name, list) in &values {
+            let largest = list.iter().fold(0f32, |m, v| m.max(v.abs()));
+            // Not those that make the grid.
+            for i in (0..list.len()).step_by(7).filter(|&i| list[i].abs() < 0.9 * largest) {
+                let at = |delta: f32| {
+                    let mut moved = values.clone();
+                    moved.get_mut(name).unwrap()[i] += delta;
+                    bits(&moved, 6, 0.3, Some(&costs)).0
+                };
+                let numeric = (at(1e-4) - at(-1e-4)) / 2e-4;
+                let found = f64::from(gradients[name][i]);
+                assert!((numeric - found).abs() < 0.02 * numeric.abs() + 2.0, "{name} {i}: {found} against {numeric}");
+            }
+        }
+    }
+
     #[test]
     fn zeros_cost_nothing_and_latents_do_not_count() {
-        assert!(tensor_bits(&[0.0; 9], 8, 1.0, 0.2).0 < 1e-2);
+        assert!(histogram_bits(&[0.0; 9], 8, 1.0, 0.2).0 < 1e-2);
         let parameters = BTreeMap::from([(LATENTS.to_string(), weights()), ("a".to_string(), vec![0.5, -0.5])]);
-        let (total, gradients) = bits(&parameters, 8, 0.2);
+        let (total, gradients) = bits(&parameters, 8, 0.2, None);
         assert!((total - 2.0).abs() < 1e-2 && gradients.keys().eq(["a"]), "{total}");
     }
 }

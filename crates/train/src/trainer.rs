@@ -8,7 +8,7 @@ use perception::targets::Targets;
 use repr::{Clip, FRAMES_PER_SAMPLE};
 
 use crate::checkpoint::{Checkpoint, Metadata, Position, values};
-use crate::config::{Config, StageConfig, Start, Trains};
+use crate::config::{Config, RateModel, StageConfig, Start, Trains};
 use crate::encode::quantize;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::fake_quantize::{add_steps, fake_quantize};
@@ -19,7 +19,7 @@ use crate::model::{LATENTS, Parameters, decode};
 use crate::optimizer::{State, StepSettings, schedule, step};
 use crate::pairs;
 use crate::perceptual;
-use crate::rate;
+use crate::rate::{self, CoderCosts};
 use crate::run::{Observer, RunFolder, Status, TrainError};
 use crate::sampling::{epoch_order, mean_pose};
 
@@ -33,6 +33,8 @@ pub struct Trainer<'a, B: AutodiffBackend + Layers> {
     clip: Clip,
     metrics: Metrics,
     state: State<B::InnerBackend>,
+    /// What the coder charges around the state's rated weights, once it was asked.
+    costs: Option<CoderCosts>,
     position: Position,
     started: Instant,
     /// Steps and seconds of earlier starts.
@@ -71,6 +73,7 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
             clip: pairs::clip(targets),
             metrics,
             state,
+            costs: None,
             before: (0, position.seconds),
             position,
             started: now,
@@ -162,6 +165,7 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
         let order = epoch_order(seed, epoch, samples, stage.adaptive, &self.position.distortions);
         let (steps, batch) = (self.steps_per_epoch(stage), self.batch(stage));
         let total = steps * stage.epochs;
+        self.ask_coder(stage)?;
         while self.position.step < steps {
             if observer.interrupted() {
                 return Ok(false);
@@ -232,6 +236,24 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
         })
     }
 
+    /// Asks the coder what levels cost, where the stage wants to know and what it said is of another stage or too long ago.
+    fn ask_coder(&mut self, stage: &StageConfig) -> Result<(), TrainError> {
+        let Some(rate) = stage.loss.rate.filter(|rate| rate.model == RateModel::Coder) else {
+            self.costs = None;
+            return Ok(());
+        };
+        let due = self.position.step == 0 && self.position.epoch.is_multiple_of(rate.refresh);
+        if due || self.state.rated.is_empty() {
+            self.state.rated = self.state.weights.clone();
+            self.costs = None;
+        }
+        if self.costs.is_none() {
+            let rated = quantize(&Checkpoint::of_average(self.metadata(), &self.state.rated), None)?;
+            self.costs = Some(CoderCosts::of(&rated)?);
+        }
+        Ok(())
+    }
+
     /// One optimization step on `samples` at a share of the learning rates.
     fn step(&mut self, stage: &StageConfig, samples: &[usize], share: f64) -> Result<StepFigures, TrainError> {
         let leaf = |(name, tensor): (&String, &Tensor<B::InnerBackend, 2>)| {
@@ -271,7 +293,7 @@ impl<'a, B: AutodiffBackend + Layers> Trainer<'a, B> {
         }
         if let Some(rate) = &stage.loss.rate {
             let weights = self.state.weights.iter().map(|(name, tensor)| (name.clone(), values(tensor))).collect();
-            let (bits, gradients) = rate::bits(&weights, training.bits, rate.sigma);
+            let (bits, gradients) = rate::bits(&weights, training.bits, rate.sigma, self.costs.as_ref());
             let factor = rate.weight * 25.0 / (8.0 * self.targets.info.clip_bytes.max(1) as f64);
             figures.loss = factor * bits;
             for (name, gradient) in gradients {

@@ -9,8 +9,9 @@ use frames::RgbFrame;
 use perception::Evaluators;
 use perception::targets::{TargetOutputs, Targets};
 use train::{
-    Checkpoint, Config, Device, EvaluatorsConfig, LossConfig, Metrics, Outcome, PoseOver, RateConfig, RunFolder,
-    SegmentationConfig, SegmentationKind, StageConfig, Start, TrainError, Trains, evaluate, quantize, train_on,
+    Checkpoint, Config, Device, EvaluatorsConfig, LossConfig, Metrics, Outcome, PoseOver, RateConfig, RateModel,
+    RunFolder, SegmentationConfig, SegmentationKind, StageConfig, Start, TrainError, Trains, evaluate, quantize,
+    train_on,
 };
 
 fn asset(name: &str) -> PathBuf {
@@ -44,6 +45,7 @@ fn targets(evaluators: &mut Evaluators, frames: usize) -> Targets {
 fn curriculum() -> Config {
     let segmentation = |kind| SegmentationConfig { kind, weight: 100.0, tau: 0.3, hard: 1.0, hard_margin: 1.0 };
     let loss = |kind| LossConfig { pose: 1.0, segmentation: Some(segmentation(kind)), ..LossConfig::default() };
+    let rate = RateConfig { weight: 1.0, sigma: 0.2, model: RateModel::Coder, refresh: 1 };
     let mut config = recipe();
     config.evaluators = Some(paths());
     config.stage.truncate(1);
@@ -61,10 +63,7 @@ fn curriculum() -> Config {
             start: Start::Best,
             quantized: true,
             learned_steps: true,
-            ..StageConfig::new(
-                "sigmoid",
-                LossConfig { rate: Some(RateConfig { weight: 1.0, sigma: 0.2 }), ..loss(SegmentationKind::Sigmoid) },
-            )
+            ..StageConfig::new("sigmoid", LossConfig { rate: Some(rate), ..loss(SegmentationKind::Sigmoid) })
         },
         StageConfig {
             epochs: 2,

@@ -58,8 +58,7 @@ pub enum SegmentationKind {
     Sigmoid,
 }
 
-/// The size of the weights, estimated: each tensor's entropy on its grid, of a histogram that a Gaussian of width `sigma`
-/// around every weight makes smooth.
+/// The archive's size, estimated: a Gaussian of width `sigma` around every value makes what the levels of its grid cost smooth.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateConfig {
@@ -68,6 +67,23 @@ pub struct RateConfig {
     /// In steps of the grid.
     #[serde(default = "rate_sigma")]
     pub sigma: f64,
+    /// What a level costs.
+    #[serde(default)]
+    pub model: RateModel,
+    /// Epochs after which the coder is asked again.
+    #[serde(default = "rate_refresh")]
+    pub refresh: usize,
+}
+
+/// Whose word on the cost of a level counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateModel {
+    /// The histogram of the tensor's values; latents do not count.
+    #[default]
+    Histogram,
+    /// The archive's coder, at each place.
+    Coder,
 }
 
 /// Which pairs share the square root of the pose term.
@@ -96,6 +112,10 @@ fn one() -> f64 {
 
 fn rate_sigma() -> f64 {
     0.2
+}
+
+fn rate_refresh() -> usize {
+    1
 }
 
 impl LossConfig {

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 mod loss;
 
-pub use loss::{LossConfig, PoseOver, RateConfig, SegmentationConfig, SegmentationKind};
+pub use loss::{LossConfig, PoseOver, RateConfig, RateModel, SegmentationConfig, SegmentationKind};
 
 /// Rows and columns of what the evaluators see.
 const EVALUATOR_SIZE: (usize, usize) = (perception::INPUT_HEIGHT, perception::INPUT_WIDTH);
@@ -357,6 +357,8 @@ impl Config {
             for (name, value) in loss.widths() {
                 check((1e-3..=1e3).contains(&value), &key(name), &value, "0.001 to 1000")?;
             }
+            let refresh = loss.rate.map_or(1, |rate| rate.refresh);
+            check((1..=1_000_000).contains(&refresh), &key("loss.rate.refresh"), &refresh, "1 to 1000000")?;
             let fits = stage.quantized || !stage.learned_steps;
             check(fits, &key("learned_steps"), &true, "false, or quantized true beside it")?;
             check((0.0..=0.9).contains(&stage.adaptive), &key("adaptive"), &stage.adaptive, "0 to 0.9")?;
