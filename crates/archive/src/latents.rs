@@ -125,7 +125,8 @@ impl Piece {
         }
     }
 
-    /// Codes a value of dimension `i`, number `index` of all, given the regression on its past; returns error over spread, in units of `2^-16`.
+    /// Codes a value of dimension `i`, number `index` of all, given the regression on its past; returns error over spread, in
+    /// units of `2^-16`.
     fn code(
         &mut self,
         coder: &mut impl ValueCoder,

@@ -31,8 +31,8 @@ pub(crate) fn short_step(step: f64) -> f32 {
     f32::from_bits((bits + REST) & !REST)
 }
 
-/// The step of the least `D + lambda R` for a uniform quantizer of many levels, whose distortion is `D = sensitivity * step^2 / 12`
-/// and whose rate falls with `-log2 step`.
+/// The step of the least `D + lambda R` for a uniform quantizer of many levels, whose distortion is
+/// `D = sensitivity * step^2 / 12` and whose rate falls with `-log2 step`.
 pub(crate) fn balanced_step(sensitivity: f64, lambda: f64) -> f64 {
     (6.0 * lambda / (sensitivity.max(1e-30) * std::f64::consts::LN_2)).sqrt()
 }

@@ -1,8 +1,7 @@
 //! A search's state as bytes, so that an interrupted search can go on.
 //!
-//! Layout, integers little-endian: magic, key, finished steps (u32), price (f64), number of measured samples (u32), their
-//! distortions (two f64 each), the
-//! representation as an archive, the BLAKE3 hash of all that.
+//! Layout, numbers little-endian: magic, key, finished steps (u32), price (f64), number of measured samples (u32), their
+//! distortions (two f64 each), the representation as an archive, the BLAKE3 hash of all that.
 
 use crate::EncodeError;
 use crate::search::SearchState;

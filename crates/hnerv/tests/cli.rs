@@ -144,6 +144,13 @@ fn a_clip_becomes_an_archive() {
     assert!(bench.succeeds("inspect run/archive.bin").contains("12 frames of 64x48"));
     let budget: Value = serde_json::from_str(&bench.succeeds("inspect run/archive.bin --json")).unwrap();
     assert_eq!(budget["clip"]["name"], "clip");
+    let shares = budget["budget"]["shares"].as_array().unwrap();
+    let sum = |key: &str| shares.iter().map(|row| row[key].as_f64().unwrap()).sum::<f64>();
+    assert!((sum("bytes") - bytes.len() as f64).abs() < 1e-6 && (sum("share") - 1.0).abs() < 1e-9, "{shares:?}");
+    let stem = shares.iter().find(|row| row["name"] == "stem.weight").unwrap();
+    let bits = 8.0 * stem["bytes"].as_f64().unwrap() / stem["values"].as_f64().unwrap();
+    assert_eq!(stem["bits_per_value"].as_f64(), Some(bits));
+    assert!(stem["entropy_bytes"].as_f64().unwrap() > 0.0 && stem["bits"] == 8, "{stem}");
     bench.succeeds("encode run -o small.bin --bits 4");
     assert!(bench.read("small.bin").len() < bytes.len());
 
@@ -177,6 +184,7 @@ fn bytes_are_weighed_against_distortion() {
         ("--lambda 1 --original nowhere.mkv", ["nowhere.mkv", ""]),
         ("--lambda 1 --original recipe.toml", ["recipe.toml", ""]),
         ("--lambda 1 --sidecar --original clip.mkv --sidecar-passes 0", ["--sidecar-passes", "1"]),
+        ("--sidecar-passes 3", ["--sidecar", "required"]),
     ] {
         bench.refuses(&format!("encode run -o x.bin {arguments}"), &words);
     }
@@ -187,24 +195,31 @@ fn bytes_are_weighed_against_distortion() {
 #[test]
 fn a_sidecar_search_that_was_interrupted_goes_on() {
     let bench = Bench::trained();
-    let search =
-        |output: &str| format!("encode run -o {output} --lambda 0.5 --sidecar --original clip.mkv --sidecar-passes 12");
-    let mut child = bench.command(&search("broken.bin")).stderr(Stdio::piped()).spawn().unwrap();
-    // Any moment will do: before the search has begun, nothing is kept and the command begins anew.
-    std::thread::sleep(Duration::from_millis(400));
+    let search = |output: &str, passes: usize| {
+        format!("encode run -o {output} --lambda 0.5 --sidecar --original clip.mkv --sidecar-passes {passes}")
+    };
+    let mut child = bench.command(&search("broken.bin", 100)).stdout(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while !bench.path("broken.bin.search").exists() {
+        assert!(started.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(1));
+    }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let status = child.wait().unwrap();
-    assert!(matches!(status.code(), Some(0 | 130)), "{status}");
-    assert_eq!(status.code() == Some(130), !bench.path("broken.bin").exists());
-    bench.succeeds(&search("broken.bin"));
-    let report = bench.succeeds(&search("whole.bin"));
-    assert_eq!(bench.read("broken.bin"), bench.read("whole.bin"));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!bench.path("broken.bin").exists());
+
+    // Another search neither takes the state for its own nor destroys it.
+    bench.refuses(&search("broken.bin", 99), &["broken.bin.search", "repeat its command"]);
+    let output = bench.command(&search("broken.bin", 100)).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && errors.contains("search: goes on behind step"), "{errors}");
+    let report = bench.succeeds(&search("whole.bin", 100));
     assert!(report.contains("PSNR"), "{report}");
-    assert!(!bench.path("broken.bin.search").exists() && !bench.path("whole.bin.search").exists());
-    // A state that is none, or of another search, is no obstacle.
-    bench.write("whole.bin.search", "no state");
-    bench.succeeds(&search("whole.bin"));
     assert_eq!(bench.read("broken.bin"), bench.read("whole.bin"));
+    assert!(!bench.path("broken.bin.search").exists() && !bench.path("whole.bin.search").exists());
+
+    bench.write("damaged.bin.search", "no state");
+    bench.refuses(&search("damaged.bin", 1), &["damaged.bin.search", "remove it"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `hnerv encode`
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 ///
 /// Plain by default: one step a tensor, rounded. --lambda and --target-bytes choose steps, bit widths and rounding by rate and
 /// distortion, and print the curve they walk; with evaluators and neither of them, the point of the lowest score is taken.
-/// --sidecar then corrects single samples. Ctrl-C keeps a sidecar search beside the output; the same command goes on.
+/// --sidecar then corrects single samples. Ctrl-C keeps its search beside the output, as OUTPUT.search; the same command goes on.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A checkpoint (.safetensors), or a run folder: its best checkpoint.
@@ -43,7 +43,8 @@ pub struct Arguments {
     #[arg(long, requires = "original")]
     sidecar: bool,
     /// How often the sidecar search goes over the clip.
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "N", default_value = "2", requires = "sidecar",
+        value_parser = clap::value_parser!(u8).range(1..=100))]
     sidecar_passes: u8,
     /// What to compare with: the clip that was trained on, or its target cache.
     #[arg(long, value_name = "CLIP")]
@@ -80,6 +81,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let plain = quantize(&checkpoint, arguments.bits).context(path.display().to_string())?;
     let (parameters, latents) = checkpoint.average();
     let source = Source { parameters, latents, plain };
+    // Before the hours that it may have taken are repeated.
+    let kept = arguments.sidecar.then(|| Kept::of(arguments, &path)).transpose()?;
+    let saved = kept.as_ref().map(Kept::read).transpose()?.flatten();
     let mut original = Original::load(arguments, &source.plain)?;
 
     let goal = match (arguments.lambda, arguments.target_bytes, arguments.bits) {
@@ -88,17 +92,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (_, _, None) if original.evaluators.is_some() => Some(Goal::Cost),
         _ => None,
     };
-    let representation = if arguments.sidecar {
-        let key = key(arguments, &path)?;
-        sidecar(arguments, &source, goal, &mut original, &key)?
-    } else {
-        quantized(&source, goal, &mut original)?
+    let quantizer = (goal.is_some() || kept.is_some()).then(|| Quantizer::new(&source)).transpose()?;
+    let representation = match (&kept, &quantizer) {
+        (Some(kept), Some(quantizer)) => sidecar(arguments, quantizer, goal, &mut original, kept, saved)?,
+        (None, Some(quantizer)) => quantized(quantizer, goal, &mut original)?,
+        (_, None) => source.plain.clone(),
     };
     let bytes = archive::encode(&representation)?;
     output::write_whole(&arguments.output, &bytes)?;
-    if arguments.sidecar {
+    if let Some(kept) = kept {
         // What is left of a search that came to its end is of no use.
-        let _ = std::fs::remove_file(state_path(&arguments.output));
+        let _ = std::fs::remove_file(kept.path);
     }
     let mut text = inspect::table(&arguments.output.display().to_string(), &bytes)?;
     if original.targets.is_some() {
@@ -180,11 +184,11 @@ impl Original {
 }
 
 /// The representation at the goal, or the plain one.
-fn quantized(source: &Source, goal: Option<Goal>, original: &mut Original) -> anyhow::Result<Representation> {
+fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Original) -> anyhow::Result<Representation> {
+    let source = quantizer.source();
     let Some(goal) = goal else { return Ok(source.plain.clone()) };
-    let quantizer = Quantizer::new(source)?;
     let mut stdout = std::io::stdout();
-    let point = walk(&quantizer, goal, |point: &Point| -> anyhow::Result<f64> {
+    let point = walk(quantizer, goal, |point: &Point| -> anyhow::Result<f64> {
         let (cost, worth) = original.measure(source, &point.representation, point.bytes)?;
         let lambda = point.lambda.map_or("plain".into(), |lambda| format!("lambda {lambda:.5}"));
         writeln!(stdout, "{lambda}: {} bytes, {worth}", point.bytes).context("standard output")?;
@@ -193,10 +197,38 @@ fn quantized(source: &Source, goal: Option<Goal>, original: &mut Original) -> an
     Ok(point.representation)
 }
 
-fn state_path(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".search");
-    output.with_file_name(name)
+/// The file that holds a search until it comes to its end.
+struct Kept {
+    path: PathBuf,
+    key: [u8; 32],
+}
+
+impl Kept {
+    fn of(arguments: &Arguments, checkpoint: &Path) -> anyhow::Result<Self> {
+        let mut name = arguments.output.file_name().unwrap_or_default().to_owned();
+        name.push(".search");
+        Ok(Self { path: arguments.output.with_file_name(name), key: key(arguments, checkpoint)? })
+    }
+
+    /// The search that was interrupted, if there is one; that of another command is neither gone on with nor lost.
+    fn read(&self) -> anyhow::Result<Option<SearchState>> {
+        let path = self.path.display();
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("{path}: cannot read; remove it to begin anew")),
+        };
+        let state = SearchState::decode(&bytes, &self.key);
+        ensure!(
+            state.is_some(),
+            "{path} holds a search with other files or flags: repeat its command to go on with it, or remove it"
+        );
+        Ok(state)
+    }
+
+    fn write(&self, state: &SearchState) -> anyhow::Result<()> {
+        Ok(output::write_whole(&self.path, &state.encode(&self.key)?)?)
+    }
 }
 
 /// What tells one search from another: the checkpoint, the original, the evaluators and all that was asked for.
@@ -217,19 +249,18 @@ fn key(arguments: &Arguments, checkpoint: &Path) -> anyhow::Result<[u8; 32]> {
     Ok(*hasher.finalize().as_bytes())
 }
 
-/// The representation at the goal with its sidecar; goes on with a search that was interrupted.
+/// The representation at the goal with its sidecar; goes on with a search that was `saved`.
 fn sidecar(
     arguments: &Arguments,
-    source: &Source,
+    quantizer: &Quantizer<'_>,
     goal: Option<Goal>,
     original: &mut Original,
-    key: &[u8; 32],
+    kept: &Kept,
+    saved: Option<SearchState>,
 ) -> anyhow::Result<Representation> {
-    let path = state_path(&arguments.output);
-    let saved = std::fs::read(&path).ok().and_then(|bytes| SearchState::decode(&bytes, key));
     let start = match &saved {
         Some(state) => state.representation().clone(),
-        None => quantized(source, goal, original)?,
+        None => quantized(quantizer, goal, original)?,
     };
     let Original { targets: Some(targets), evaluators } = original else {
         bail!("--sidecar needs --original CLIP");
@@ -240,9 +271,20 @@ fn sidecar(
         }
         _ => Judge::Pixels { lambda: arguments.lambda.unwrap_or_default() },
     };
-    let curvature = Quantizer::new(source)?.latent_curvature().to_vec();
-    let mut search = Search::new(&start, &curvature, targets, judge, arguments.sidecar_passes.into())?;
-    let mut state = saved.unwrap_or_else(|| search.begin());
+    let passes = arguments.sidecar_passes.into();
+    let mut search = Search::new(&start, quantizer.latent_curvature(), targets, judge, passes)?;
+    let mut state = match saved {
+        Some(state) => {
+            eprintln!("search: goes on behind step {} of {}", state.finished(), search.steps());
+            state
+        }
+        None => {
+            // The way here took its time too.
+            let state = search.begin();
+            kept.write(&state)?;
+            state
+        }
+    };
     let mut progress = Progress::new("search", search.steps() as u64);
     let mut written = Instant::now();
     while state.finished() < search.steps() {
@@ -253,11 +295,11 @@ fn sidecar(
         });
         let interrupted = cli::interrupted();
         if interrupted || written.elapsed() > SAVE_EVERY {
-            output::write_whole(&path, &state.encode(key)?)?;
+            kept.write(&state)?;
             written = Instant::now();
         }
         if interrupted {
-            eprintln!("search: stopped, kept in {}; the same command goes on", path.display());
+            eprintln!("search: stopped, kept in {}; the same command goes on", kept.path.display());
             return Err(cli::Interrupted.into());
         }
     }

@@ -42,10 +42,8 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The budget of an archive as a table; `name` says which archive in an error.
 pub fn table(name: &str, bytes: &[u8]) -> anyhow::Result<String> {
-    let representation = archive::decode(bytes).with_context(|| name.to_string())?;
+    let (architecture, clip) = archive::header(bytes).with_context(|| name.to_string())?;
     let Budget { bytes: total, shares } = archive::budget(bytes).with_context(|| name.to_string())?;
-    let clip = &representation.clip;
-    let architecture = &representation.architecture;
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = writeln!(
@@ -87,15 +85,18 @@ pub fn table(name: &str, bytes: &[u8]) -> anyhow::Result<String> {
 
 fn json(path: &Path, bytes: &[u8]) -> anyhow::Result<String> {
     let context = || path.display().to_string();
-    let representation = archive::decode(bytes).with_context(context)?;
+    let (architecture, clip) = archive::header(bytes).with_context(context)?;
     let budget = archive::budget(bytes).with_context(context)?;
-    let clip = &representation.clip;
-    let value = serde_json::json!({
+    let mut value = serde_json::json!({
         "clip": { "name": clip.name, "frames": clip.frames, "height": clip.height, "width": clip.width },
-        "architecture": representation.architecture,
-        "parameters": representation.architecture.parameter_count(),
-        "flop_per_pair": representation.architecture.flops(),
+        "architecture": architecture,
+        "parameters": architecture.parameter_count(),
+        "flop_per_pair": architecture.flops(),
         "budget": budget,
     });
+    for (row, share) in value["budget"]["shares"].as_array_mut().into_iter().flatten().zip(&budget.shares) {
+        row["bits_per_value"] = share.bits_per_value().into();
+        row["share"] = (share.bytes / budget.bytes.max(1) as f64).into();
+    }
     Ok(serde_json::to_string_pretty(&value)? + "\n")
 }
