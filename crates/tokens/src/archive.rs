@@ -102,7 +102,7 @@ impl Survey {
 
     /// The prior's order, or one learned from the sample.
     fn order(&self, prior: Option<&Prior>) -> Result<Order, TokensError> {
-        let bits = u16::BITS - self.largest.leading_zeros();
+        let bits = (u16::BITS - self.largest.leading_zeros()).max(1);
         match prior {
             Some(prior) if bits > prior.order().bits() => {
                 Err(TokensError::BeyondPrior { token: self.largest, limit: 1 << prior.order().bits() })
@@ -118,7 +118,7 @@ impl Survey {
 }
 
 /// Gives the segment of a number; is asked twice for each.
-type Load<'a> = dyn Fn(usize) -> Result<Segment, TokensError> + Sync + 'a;
+pub type Load<'a> = dyn Fn(usize) -> Result<Segment, TokensError> + Sync + 'a;
 
 /// Writes an archive of `count` segments to `out`; `done` is told how many are coded.
 ///
@@ -134,11 +134,7 @@ pub fn compress(
     let order = survey.order(options.prior)?;
     let coded_order = match options.prior {
         Some(_) => Vec::new(),
-        None => {
-            let mut encoder = Encoder::default();
-            Order::code_self(&mut encoder, &order).map_err(|_| UNWRITABLE)?;
-            encoder.finish()
-        }
+        None => order.encode().map_err(|_| UNWRITABLE)?,
     };
     let header = Header { bits: order.bits(), prior: options.prior.map(Prior::id), order: coded_order };
     let header = format::header(&header);
@@ -263,8 +259,7 @@ impl<'a> Archive<'a> {
         let bits = parts.header.bits;
         let (order, prior) = match parts.header.prior {
             None => {
-                let decoder = Decoder::new(&parts.header.order);
-                let order = decoder.and_then(|mut decoder| Order::code_self(&mut decoder, &Order::identity(bits)));
+                let order = Order::decode(&parts.header.order, bits);
                 (order.map_err(|_| TokensError::Malformed("impossible order of the codebook"))?, None)
             }
             Some(id) => {

@@ -31,7 +31,9 @@ pub enum TokensError {
         path: PathBuf,
     },
     /// A name that cannot be restored everywhere.
-    #[error("{name:?}: names must be relative paths in UTF-8, without '..'; go to another folder or rename the file")]
+    #[error(
+        "{name:?}: names must be relative paths in UTF-8 of at most 4096 bytes, without '..' and '\\'; go to another folder or rename the file"
+    )]
     Name {
         /// The name.
         name: String,
@@ -42,6 +44,9 @@ pub enum TokensError {
         /// The name.
         name: String,
     },
+    /// More files than the index holds.
+    #[error("too many files for one archive; make several")]
+    TooMany,
     /// A file is not what it was when its tokens were counted.
     #[error("{name}: changed while it was read; try again when nothing writes to it")]
     Changed {

@@ -34,7 +34,7 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, TokensError> {
     for path in paths {
         if path.is_dir() {
             let before = sources.len();
-            walk(path, path, &mut sources)?;
+            walk(path, path, &mut Vec::new(), &mut sources)?;
             if sources.len() == before {
                 return Err(TokensError::NoFiles { path: path.clone() });
             }
@@ -47,21 +47,27 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, TokensError> {
     Ok(sources)
 }
 
-/// All `.npy` files below `folder`, which is `root` or below it.
-fn walk(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<(), TokensError> {
+/// All `.npy` files below `folder`, which is `root` or below it; `above` are the folders above it, without links.
+fn walk(root: &Path, folder: &Path, above: &mut Vec<PathBuf>, sources: &mut Vec<Source>) -> Result<(), TokensError> {
     let failed = |cause| TokensError::Read { path: folder.into(), cause };
+    let real = folder.canonicalize().map_err(failed)?;
+    // A link to a folder above would never end.
+    if above.contains(&real) {
+        return Ok(());
+    }
+    above.push(real);
     let entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        // A link to a folder above would never end.
-        if path.is_dir() && !path.is_symlink() {
-            walk(root, &path, sources)?;
-        } else if path.is_file() && path.extension().is_some_and(|extension| extension == "npy") {
+        if path.is_dir() {
+            walk(root, &path, above, sources)?;
+        } else if path.extension().is_some_and(|extension| extension == "npy") {
             let relative = path.strip_prefix(root).unwrap_or(&path);
             sources.push(Source { name: name(relative)?, path });
         }
     }
+    above.pop();
     Ok(())
 }
 
@@ -108,5 +114,13 @@ mod tests {
         assert_eq!(names(&["../token.npy".into()]), ["token.npy"]);
         fs::create_dir(at("empty")).unwrap();
         assert!(matches!(sources(&[at("empty")]), Err(TokensError::NoFiles { .. })));
+        #[cfg(unix)]
+        {
+            // Links are followed, but not in circles; one that leads nowhere is not passed over in silence.
+            std::os::unix::fs::symlink(at("b"), at("empty/linked")).unwrap();
+            std::os::unix::fs::symlink(at("empty"), at("empty/circle")).unwrap();
+            std::os::unix::fs::symlink(at("nowhere"), at("empty/lost.npy")).unwrap();
+            assert_eq!(names(&[at("empty")]), ["linked/c/token.npy", "linked/token.npy", "lost.npy"]);
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! The container: header, groups, index, footer. `docs/tokens-format.md` writes it down.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Component, Path};
 
@@ -15,17 +14,20 @@ pub const VERSION: u8 = 1;
 const MAGIC: [u8; 4] = *b"HTOK";
 /// Bytes of the index's length.
 const LENGTH: usize = 4;
-/// Most bytes of the index, decompressed.
-const MAX_INDEX: u64 = 1 << 28;
+/// Most bytes of the index, decompressed: some 400,000 files with names like commaVQ's. What it says takes ten times as much
+/// memory, and few bytes can say it.
+const MAX_INDEX: usize = 1 << 25;
+/// Most bytes of a name, as for a path on Linux.
+const MAX_NAME: usize = 4096;
 /// Level at which the index is compressed.
 const INDEX_LEVEL: i32 = 19;
-/// Most bytes of an order's code: for 2^11 tokens they are 2.4 KB.
+/// Most bytes of an order's code: for 2^11 tokens they are 2.2 KB.
 const MAX_ORDER: usize = 1 << 13;
 
 /// What all segments share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// Bits of a token.
+    /// Bits of a token, at least 1: were they free, an archive of a few bytes could hold tokens without end.
     pub bits: u32,
     /// The prior's CRC-32.
     pub prior: Option<u32>,
@@ -77,7 +79,7 @@ pub(crate) fn header(header: &Header) -> Vec<u8> {
 }
 
 /// The bytes after the groups.
-pub(crate) fn index(header: &[u8], groups: &[Group]) -> std::io::Result<Vec<u8>> {
+pub(crate) fn index(header: &[u8], groups: &[Group]) -> Result<Vec<u8>, TokensError> {
     let mut content = Vec::new();
     write_number(&mut content, groups.len());
     for group in groups {
@@ -93,6 +95,9 @@ pub(crate) fn index(header: &[u8], groups: &[Group]) -> std::io::Result<Vec<u8>>
             write_bytes(&mut content, entry.header.as_deref().unwrap_or_default());
             content.extend(entry.checksum.to_le_bytes());
         }
+    }
+    if content.len() > MAX_INDEX {
+        return Err(TokensError::TooMany);
     }
     let mut bytes = zstd::bulk::compress(&content, INDEX_LEVEL)?;
     bytes.extend((bytes.len() as u32).to_le_bytes());
@@ -181,8 +186,8 @@ impl<'a> Frame<'a> {
     }
 
     fn groups(&self) -> Result<Vec<Group>, TokensError> {
-        if self.header.bits > MAX_BITS {
-            return Err(TokensError::Malformed("tokens of more than 16 bits"));
+        if !(1..=MAX_BITS).contains(&self.header.bits) {
+            return Err(TokensError::Malformed("tokens of no bits or of more than 16"));
         }
         let index = self.index.get(..self.index.len() - LENGTH).and_then(|index| decompress(index, MAX_INDEX));
         let index = index.ok_or(TokensError::Malformed("no index"))?;
@@ -193,35 +198,35 @@ impl<'a> Frame<'a> {
 }
 
 /// Decompresses at most `limit` bytes.
-pub(crate) fn decompress(bytes: &[u8], limit: u64) -> Option<Vec<u8>> {
+fn decompress(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
     let mut content = Vec::new();
-    zstd::Decoder::new(bytes).ok()?.take(limit + 1).read_to_end(&mut content).ok()?;
-    (content.len() as u64 <= limit).then_some(content)
+    zstd::Decoder::new(bytes).ok()?.take(limit as u64 + 1).read_to_end(&mut content).ok()?;
+    (content.len() <= limit).then_some(content)
 }
 
 /// Checks that every name is a relative path below the folder that it is restored to, and that no two meet there.
 pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), TokensError> {
-    let mut files = BTreeSet::new();
-    let mut folders = BTreeSet::new();
-    for name in names {
+    let mut names: Vec<&str> = names.collect();
+    for name in &names {
         let plain = |component| matches!(component, Component::Normal(_));
         // What `Path` takes for the same path must be the same text, or a duplicate could hide.
         let text: Vec<_> =
             Path::new(name).components().map(|component| component.as_os_str().to_string_lossy()).collect();
         if name.is_empty()
+            || name.len() > MAX_NAME
             || name.contains(['\\', '\0'])
             || !Path::new(name).components().all(plain)
-            || text.join("/") != name
+            || text.join("/") != *name
         {
-            return Err(TokensError::Name { name: name.into() });
+            return Err(TokensError::Name { name: (*name).into() });
         }
-        if !files.insert(name) {
-            return Err(TokensError::Duplicate { name: name.into() });
-        }
-        folders.extend(name.match_indices('/').map(|(at, _)| &name[..at]));
     }
-    match files.intersection(&folders).next() {
-        Some(&name) => Err(TokensError::Duplicate { name: name.into() }),
+    // Part by part: right behind a name comes what would be below it if it were a folder.
+    names.sort_unstable_by(|a, b| a.split('/').cmp(b.split('/')));
+    let meet =
+        |pair: &&[&str]| pair[1].strip_prefix(pair[0]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    match names.windows(2).find(meet) {
+        Some(pair) => Err(TokensError::Duplicate { name: pair[0].into() }),
         None => Ok(()),
     }
 }
@@ -297,8 +302,8 @@ impl<'a> Reader<'a> {
 
     fn group(&mut self) -> Option<Group> {
         let (length, checksum, count) = (self.number()?, self.checksum()?, self.number()?);
-        let entries = (0..count).map(|_| self.entry()).collect::<Option<_>>()?;
-        Some(Group { length, checksum, entries })
+        let entries = (0..count).map(|_| self.entry()).collect::<Option<Vec<_>>>()?;
+        (!entries.is_empty()).then_some(Group { length, checksum, entries })
     }
 
     fn entry(&mut self) -> Option<Entry> {
@@ -309,5 +314,65 @@ impl<'a> Reader<'a> {
         let shape = Shape::new(&dimensions)?;
         let header = Some(self.bytes()?.to_vec()).filter(|header| !header.is_empty());
         Some(Entry { name, dtype, shape, header, checksum: self.checksum()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: String) -> Entry {
+        let (dtype, shape) = (Dtype::from_number(5).unwrap(), Shape::new(&[0, 8, 16]).unwrap());
+        Entry { name, dtype, shape, header: None, checksum: 0 }
+    }
+
+    /// An archive whose checksums fit, of groups without payload.
+    fn archive(bits: u32, groups: Vec<Vec<Entry>>) -> Result<Vec<u8>, TokensError> {
+        let head = header(&Header { bits, prior: None, order: Vec::new() });
+        let group = |entries| Group { length: 0, checksum: crc32fast::hash(&[]), entries };
+        let index = index(&head, &groups.into_iter().map(group).collect::<Vec<_>>())?;
+        Ok([head, index].concat())
+    }
+
+    #[test]
+    fn what_no_encoder_writes_is_refused_behind_fitting_checksums() {
+        let one = || vec![vec![entry("a.npy".into())]];
+        assert_eq!(split(&archive(1, one()).unwrap()).unwrap().groups[0].0.entries, one()[0]);
+        for bits in [0, 17, 255] {
+            assert!(matches!(split(&archive(bits, one()).unwrap()), Err(TokensError::Malformed(_))), "{bits} bits");
+        }
+        assert!(matches!(split(&archive(1, vec![vec![]]).unwrap()), Err(TokensError::Malformed(_))), "an empty group");
+        for name in ["", "/a", "../a", "a/..", "a//b", "./a", &"a".repeat(MAX_NAME + 1)] {
+            let bytes = archive(1, vec![vec![entry(name.into())]]).unwrap();
+            assert!(matches!(split(&bytes), Err(TokensError::Name { .. })), "{name:?}");
+        }
+        for pair in [["a", "a"], ["a/b", "a"], ["a", "a/b/c"]] {
+            // Between the two in the order of their bytes.
+            let names = [pair[0], "a-b", "a.b/c", "a0", pair[1]];
+            let bytes = archive(1, vec![names.map(|name| entry(name.into())).to_vec()]).unwrap();
+            assert!(matches!(split(&bytes), Err(TokensError::Duplicate { .. })), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_has_its_limit_both_ways() {
+        let names = (0..).map(|i| format!("{i:0>width$}", width = MAX_NAME));
+        let entries: Vec<_> = names.map(entry).take(MAX_INDEX / MAX_NAME).collect();
+        assert!(matches!(archive(1, vec![entries]), Err(TokensError::TooMany)));
+
+        // Few bytes that decompress to many.
+        let head = header(&Header { bits: 1, prior: None, order: Vec::new() });
+        let mut bytes = zstd::bulk::compress(&vec![0; MAX_INDEX + 1], INDEX_LEVEL).unwrap();
+        assert!(bytes.len() < 10_000);
+        bytes.extend((bytes.len() as u32).to_le_bytes());
+        bytes.extend(frame_checksum(&head, &bytes).to_le_bytes());
+        assert!(matches!(split(&[head, bytes].concat()), Err(TokensError::Malformed("no index"))));
+    }
+
+    #[test]
+    fn deep_names_take_no_longer_than_flat_ones() {
+        let deep = |i: usize| entry(format!("{}{i}", "a/".repeat(2000)));
+        let bytes = archive(1, vec![(0..2000).map(deep).collect()]).unwrap();
+        assert_eq!(split(&bytes).unwrap().groups[0].0.entries.len(), 2000);
     }
 }

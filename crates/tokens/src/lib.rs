@@ -22,7 +22,7 @@ mod npy;
 mod order;
 mod prior;
 
-pub use archive::{Archive, Options, Segment, Summary, compress, decode, encode, packed_bytes, train};
+pub use archive::{Archive, Load, Options, Segment, Sink, Summary, compress, decode, encode, packed_bytes, train};
 pub use error::TokensError;
 pub use files::{Source, sources};
 pub use format::{Entry, VERSION, mend};

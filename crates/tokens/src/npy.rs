@@ -34,7 +34,9 @@ pub enum NpyError {
     #[error("the array is in Fortran order; save numpy.ascontiguousarray(tokens)")]
     Fortran,
     /// Not two or three dimensions, or too large.
-    #[error("shape {0}: expected (frames, height, width) or (frames, tokens), frames not empty, at most 2^28 tokens")]
+    #[error(
+        "shape {0}: expected (frames, height, width) or (frames, tokens), with 1 to 2^20 tokens a frame and at most 2^28 in all"
+    )]
     Shape(String),
     /// The data does not have the length that the header says.
     #[error("{found} bytes of data where the header says {expected}: the file is cut off or has grown; save it again")]

@@ -4,13 +4,13 @@
 //! each other share the beginning of their codes. [`Order::learn`] finds such codes from what follows what at the same
 //! place, by splitting the tokens in halves that hang together, again and again.
 
-use mixing::{BitCoder, Corrupt, Probability};
+use mixing::{BitCoder, Corrupt, Decoder, Encoder, Probability};
 
 /// Most bits of a token for which an order is learned: the matrix of who follows whom has `4^bits` entries.
 const MAX_BITS: u32 = 11;
-/// Tokens that there must be for each of the codebook: an order takes about `bits - 2.4` bits for each and saves
-/// about a third of a bit for each token coded.
-const WORTHWHILE: usize = 40;
+/// Times that a token must give way to another one, for each of the codebook: an order takes about `bits - 2.4` bits for each
+/// and saves about half a bit each time.
+const WORTHWHILE: usize = 26;
 /// How much a pair of tokens counts that stood at the same place 1, 2, 3 frames apart.
 const WEIGHTS: [f32; 3] = [1.0, 0.7, 0.5];
 /// Power iterations for the split of one set of tokens.
@@ -61,7 +61,14 @@ impl Order {
     /// The order for videos of `count` tokens in all, learned from those of `sample`, each with the length of its frames;
     /// tokens are below `2^bits`. The identity where a better one would not pay for itself.
     pub fn learn(bits: u32, count: usize, sample: &[(&[u16], usize)]) -> Self {
-        if !(2..=MAX_BITS).contains(&bits) || count < WORTHWHILE << bits {
+        let (mut seen, mut changed) = (0, 0);
+        for &(tokens, frame) in sample {
+            let later = tokens.get(frame..).unwrap_or_default();
+            seen += tokens.len();
+            changed += tokens.iter().zip(later).filter(|(a, b)| a != b).count();
+        }
+        let changed = count as f64 * changed as f64 / seen.max(1) as f64;
+        if !(2..=MAX_BITS).contains(&bits) || changed < (WORTHWHILE << bits) as f64 {
             return Self::identity(bits);
         }
         let mut tokens = Vec::new();
@@ -69,8 +76,22 @@ impl Order {
         Self::new(bits, tokens)
     }
 
-    /// Codes the order; about `log2((2^bits)!) - 2^bits` bits.
-    pub fn code_self(coder: &mut impl BitCoder, order: &Self) -> Result<Self, Corrupt> {
+    /// The order as bytes; about `log2((2^bits)!) - 2^bits` bits.
+    pub fn encode(&self) -> Result<Vec<u8>, Corrupt> {
+        let mut encoder = Encoder::default();
+        Self::code_self(&mut encoder, self)?;
+        Ok(encoder.finish())
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub fn decode(bytes: &[u8], bits: u32) -> Result<Self, Corrupt> {
+        let mut decoder = Decoder::new(bytes)?;
+        let order = Self::code_self(&mut decoder, &Self::identity(bits))?;
+        decoder.finish()?;
+        Ok(order)
+    }
+
+    fn code_self(coder: &mut impl BitCoder, order: &Self) -> Result<Self, Corrupt> {
         let bits = order.bits;
         let learned = coder.code(!order.tokens.is_empty(), Probability::clamped(1 << 15))?;
         if !learned {
@@ -79,35 +100,33 @@ impl Order {
         if bits > MAX_BITS {
             return Err(Corrupt);
         }
-        let mut left: Vec<u16> = (0..1 << bits).map(|token| token as u16).collect();
-        let mut tokens = vec![left.remove(0)];
-        while !left.is_empty() {
-            let at = tokens.len();
-            // Where a second half begins, its least token; the first half's is smaller.
-            let half = at & at.wrapping_neg();
-            let least = left.partition_point(|&token| token < tokens[at - half]);
-            let rank = order.tokens.get(at).and_then(|token| left.binary_search(token).ok()).unwrap_or(least);
-            let choices = left.len().checked_sub(least).filter(|&choices| choices > 0).ok_or(Corrupt)?;
-            let rank = code_uniform(coder, rank.saturating_sub(least), choices)?;
-            tokens.push(left.remove(least + rank));
-        }
+        let mut tokens = Vec::with_capacity(1 << bits);
+        order.code_halves(coder, (0..1 << bits).map(|token| token as u16).collect(), &mut tokens)?;
         Ok(Self::new(bits, tokens))
     }
-}
 
-/// Codes a number below `count` (at most `2^16`), all of which are equally likely, by halving the range.
-fn code_uniform(coder: &mut impl BitCoder, value: usize, count: usize) -> Result<usize, Corrupt> {
-    let (mut low, mut high) = (0, count);
-    while high - low > 1 {
-        let middle = low.midpoint(high);
-        let p = ((high - middle) << 16) / (high - low);
-        if coder.code(value >= middle, Probability::clamped(p as i32))? {
-            low = middle;
-        } else {
-            high = middle;
+    /// Codes which tokens of a subtree, `set` in ascending order, are in its first half, and so on below; appends them to
+    /// `tokens`. All halves are equally likely, so there is nothing to gain.
+    fn code_halves(&self, coder: &mut impl BitCoder, set: Vec<u16>, tokens: &mut Vec<u16>) -> Result<(), Corrupt> {
+        let half = set.len() / 2;
+        let Some((&least, others)) = set.split_first().filter(|_| half > 0) else {
+            tokens.extend(set);
+            return Ok(());
+        };
+        let side = |token| usize::from(self.code(token)) / half;
+        let (mut first, mut second) = (vec![least], Vec::new());
+        for (i, &token) in others.iter().enumerate() {
+            let (wanted, left) = (half - first.len(), others.len() - i);
+            let chosen = if wanted == 0 || wanted == left {
+                wanted > 0
+            } else {
+                coder.code(side(token) == side(least), Probability::clamped(((wanted << 16) / left) as i32))?
+            };
+            if chosen { &mut first } else { &mut second }.push(token);
         }
+        self.code_halves(coder, first, tokens)?;
+        self.code_halves(coder, second, tokens)
     }
-    Ok(low)
 }
 
 /// How strongly tokens hang together: how often one replaced the other at its place, by how frequent both are.
@@ -227,7 +246,6 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mixing::{Decoder, Encoder};
 
     /// A video in which each token is replaced only by those of the same remainder by `groups`.
     fn flicker(bits: u32, groups: usize, frames: usize) -> Vec<u16> {
@@ -255,18 +273,18 @@ mod tests {
         let video = flicker(8, 8, 400);
         let order = Order::learn(8, video.len(), &[(&video, 64)]);
         assert!(!order.tokens.is_empty());
-        let mut encoder = Encoder::default();
-        Order::code_self(&mut encoder, &order).unwrap();
-        let payload = encoder.finish();
-        let bits: f64 = (1..=256).map(|n| f64::from(n).log2()).sum();
-        assert!((payload.len() as f64) < bits / 8.0, "{} bytes", payload.len());
-        let back = Order::code_self(&mut Decoder::new(&payload).unwrap(), &Order::identity(8)).unwrap();
-        assert_eq!(back, order);
+        let payload = order.encode().unwrap();
+        // A choice of which half comes first is saved at each of the 255 nodes.
+        let bits = (1..=256).map(|n| f64::from(n).log2()).sum::<f64>() - 255.0;
+        assert!((payload.len() as f64) < bits / 8.0 + 4.0, "{} bytes", payload.len());
+        assert_eq!(Order::decode(&payload, 8), Ok(order));
     }
 
     #[test]
     fn a_small_sample_keeps_the_numbers() {
         assert_eq!(Order::learn(10, 3, &[(&[1, 2, 3], 3)]), Order::identity(10));
+        // What never changes has nothing to teach.
+        assert_eq!(Order::learn(10, 1 << 24, &[(&[5; 1 << 12], 64)]), Order::identity(10));
         assert_eq!(Order::learn(16, 1 << 24, &[(&[5; 1 << 16], 64)]), Order::identity(16));
     }
 }

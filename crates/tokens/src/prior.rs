@@ -6,7 +6,6 @@ use crate::TokensError;
 use crate::format::VERSION;
 use crate::model::{MAX_BITS, MAX_TABLE_BITS, Model};
 use crate::order::Order;
-use mixing::{Decoder, Encoder};
 
 /// First bytes of every prior.
 const MAGIC: [u8; 4] = *b"HTPR";
@@ -39,9 +38,7 @@ impl Prior {
         model.visit(counts, &mut |value| {
             state.extend(value.wrapping_sub(fresh.next().unwrap_or_default()).to_le_bytes());
         });
-        let mut encoder = Encoder::default();
-        Order::code_self(&mut encoder, order).map_err(|_| TokensError::NotAPrior)?;
-        let order = encoder.finish();
+        let order = order.encode().map_err(|_| TokensError::NotAPrior)?;
 
         let mut bytes = MAGIC.to_vec();
         bytes.extend([VERSION, bits as u8, if counts { model.table_bits() as u8 } else { u8::MAX }]);
@@ -64,20 +61,21 @@ impl Prior {
         let [VERSION, bits, table_bits, low, high, rest @ ..] = body else { return Err(TokensError::NotAPrior) };
         let bits = u32::from(*bits);
         let table_bits = (*table_bits != u8::MAX).then_some(u32::from(*table_bits));
-        if bits > MAX_BITS || table_bits.is_some_and(|bits| bits > MAX_TABLE_BITS) {
+        if !(1..=MAX_BITS).contains(&bits) || table_bits.is_some_and(|bits| bits > MAX_TABLE_BITS) {
             return Err(TokensError::NotAPrior);
         }
         let (order, state) =
             rest.split_at_checked(usize::from(u16::from_le_bytes([*low, *high]))).ok_or(TokensError::NotAPrior)?;
-        let identity = Order::identity(bits);
-        let order = Decoder::new(order).and_then(|mut decoder| Order::code_self(&mut decoder, &identity));
-        let order = order.map_err(|_| TokensError::NotAPrior)?;
+        let order = Order::decode(order, bits).map_err(|_| TokensError::NotAPrior)?;
 
         let mut length = 0;
         Model::new(bits, table_bits.unwrap_or(0)).visit(table_bits.is_some(), &mut |_| length += 1);
         let mut raw = vec![0; 2 * length];
         let mut decoder = zstd::Decoder::new(state).map_err(|_| TokensError::NotAPrior)?;
         decoder.read_exact(&mut raw).map_err(|_| TokensError::NotAPrior)?;
+        if !matches!(decoder.read(&mut [0]), Ok(0)) {
+            return Err(TokensError::NotAPrior);
+        }
         let state = raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
         Ok(Self { order, table_bits, state, id })
     }

@@ -97,16 +97,22 @@ fn every_integer_type_and_shape_comes_back() {
 fn a_constant_video_takes_next_to_nothing() {
     let file = npy("<i2", &[1200, 8, 16], &[777; 1200 * 128]);
     let archive = encode(&[segment("a.npy", &file)], &Options::DEFAULT).unwrap();
-    assert!(archive.len() < 1500, "{} bytes", archive.len());
+    assert!(archive.len() < 200, "{} bytes", archive.len());
     assert_eq!(decode(&archive, None).unwrap()[0].1, file);
 }
 
 #[test]
 fn noise_grows_little() {
-    let noise: Vec<u16> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as u16).collect();
+    // Upper bits of a linear congruential generator of 64 bits (Knuth): nothing here can be learned.
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 48) as u16
+    };
+    let noise: Vec<u16> = (0..20_000).map(|_| random()).collect();
     let file = npy("<u2", &[10, 2000], &noise);
     let archive = encode(&[segment("a.npy", &file)], &Options::DEFAULT).unwrap();
-    assert!(archive.len() < 41_500, "{} bytes", archive.len());
+    assert!(archive.len() < 40_200, "{} bytes", archive.len());
     assert_eq!(decode(&archive, None).unwrap()[0].1, file);
 }
 
@@ -116,7 +122,7 @@ fn segments_learn_from_those_before_them() {
     let segments: Vec<_> = files.iter().enumerate().map(|(i, file)| segment(&format!("{i}.npy"), file)).collect();
     let solid = encode(&segments, &group(4)).unwrap();
     let single = encode(&segments, &group(1)).unwrap();
-    assert!(solid.len() * 20 < single.len() * 19, "{} {}", solid.len(), single.len());
+    assert!(solid.len() * 100 < single.len() * 93, "{} {}", solid.len(), single.len());
 
     // One out of the middle, from either.
     for bytes in [&solid, &single] {
@@ -191,6 +197,6 @@ fn a_real_segment_keeps_its_ratio() {
     let file = std::fs::read(path).unwrap();
     let archive = encode(&[segment("token.npy", &file)], &Options::DEFAULT).unwrap();
     let ratio = 192_000.0 / archive.len() as f64;
-    assert!(ratio > 1.89, "{ratio}");
+    assert!(ratio > 1.9, "{ratio}");
     assert_eq!(decode(&archive, None).unwrap(), [("token.npy".into(), file)]);
 }

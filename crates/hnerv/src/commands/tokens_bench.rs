@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use cli::Progress;
 use tokens::{Options, Segment};
 
-use crate::commands::tokens::{Input, LoadedPrior, print};
+use crate::commands::tokens::{Input, LoadedPrior, print, read};
 
 /// Measure general compressors and this one on token videos, each file by itself, on one core: ratio to 10 bits a token,
 /// segments a second.
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rows.iter().map(|(name, ..)| (name.to_string(), Vec::new())).collect();
     table.push(("hnerv tokens".into(), Vec::new()));
     if let Some(prior) = &prior {
-        table.push((format!("hnerv tokens, prior ({} bytes)", prior.bytes), Vec::new()));
+        table.push((format!("hnerv tokens, with a prior of {} bytes, not counted", prior.bytes), Vec::new()));
     }
 
     let mut progress = Progress::new("bench", (sources.len() * table.len()) as u64);
@@ -92,13 +92,25 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let coded = coder(&lay_out(&segment, *layout), scratch.path()).with_context(|| (*name).to_string())?;
             add(row, coded);
         }
-        add(rows.len(), ours(&segment, None)?);
+        // The file itself, which must come back byte for byte, not what became of it in memory.
+        let file = read(&source.path)?;
+        add(rows.len(), ours(&segment, &file, None)?);
         if let Some(prior) = &prior {
-            add(rows.len() + 1, ours(&segment, Some(prior))?);
+            add(rows.len() + 1, ours(&segment, &file, Some(prior))?);
         }
     }
     progress.finish(format!("{} files", sources.len()));
-    print(&render(&table, zpaq))
+    let mut text = render(&table, zpaq);
+    if let (Some(prior), Some((_, coded))) = (&prior, table.last()) {
+        let packed: f64 = coded.iter().map(|(ratio, coded)| ratio * coded.bytes as f64).sum();
+        let bytes = coded.iter().map(|(_, coded)| coded.bytes).sum::<usize>() + prior.bytes;
+        text += &format!(
+            "\nWith the prior's {} bytes counted in once, all files: {:.4}.\n",
+            prior.bytes,
+            packed / bytes as f64
+        );
+    }
+    print(&text)
 }
 
 fn render(table: &[(String, Vec<(f64, Coded)>)], zpaq: bool) -> String {
@@ -115,7 +127,8 @@ fn render(table: &[(String, Vec<(f64, Coded)>)], zpaq: bool) -> String {
         let lossless = if coded.iter().all(|(_, coded)| coded.lossless) { "yes" } else { "NO" };
         let rate = |time: fn(&Coded) -> Duration| {
             let seconds: f64 = coded.iter().map(|(_, coded)| time(coded).as_secs_f64()).sum();
-            format!("{:.2}", count as f64 / seconds.max(1e-9))
+            let rate = count as f64 / seconds.max(1e-9);
+            format!("{rate:.precision$}", precision = if rate < 100.0 { 2 } else { 0 })
         };
         let (encoding, decoding) = (rate(|coded| coded.encoding), rate(|coded| coded.decoding));
         // Writing into a String cannot fail.
@@ -181,7 +194,7 @@ fn timed(
     Ok(Coded { bytes: coded.len(), encoding, decoding, lossless: decoded == bytes })
 }
 
-fn ours(segment: &Segment, prior: Option<&LoadedPrior>) -> anyhow::Result<Coded> {
+fn ours(segment: &Segment, file: &[u8], prior: Option<&LoadedPrior>) -> anyhow::Result<Coded> {
     let prior = prior.map(|prior| &prior.prior);
     let options = Options { prior, ..Options::DEFAULT };
     let encode = |_: &[u8]| Ok(tokens::encode(std::slice::from_ref(segment), &options)?);
@@ -189,7 +202,7 @@ fn ours(segment: &Segment, prior: Option<&LoadedPrior>) -> anyhow::Result<Coded>
         let files = tokens::decode(archive, prior)?;
         Ok(files.into_iter().next().map(|(_, file)| file).unwrap_or_default())
     };
-    timed(&segment.npy.to_bytes(), encode, decode)
+    timed(file, encode, decode)
 }
 
 fn stored(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {

@@ -26,7 +26,7 @@ use neighbours::Neighbours;
 use table::{CHUNK, Table};
 
 /// Contexts that count.
-const CONTEXTS: usize = 37;
+const CONTEXTS: usize = 19;
 /// Codes that vote for themselves.
 const CANDIDATES: usize = 24;
 /// Neighbours that [`Evidence`] looks at.
@@ -44,6 +44,8 @@ const SURVIVORS: [usize; 2] = [8, 4];
 /// Contexts of the second refiner, which are hashed.
 const REFINED: u32 = 1 << 16;
 
+/// Largest magnitude of a weight's upper half that a mixer can come to; a prior may say more.
+const MOST_WEIGHT: i16 = 0x7000;
 /// Most codes that memory is set aside for before they have been read.
 const MOST_RESERVED: usize = 1 << 20;
 
@@ -116,7 +118,7 @@ impl Model {
         for weight in self.mixers.iter_mut().flat_map(Mixer::weights_mut).chain(self.last.weights_mut()) {
             let mut upper = (*weight >> 16) as u16;
             visit(&mut upper);
-            *weight = i32::from(upper as i16) << 16;
+            *weight = i32::from((upper as i16).clamp(-MOST_WEIGHT, MOST_WEIGHT)) << 16;
         }
         for weight in self.evidence.weights_mut() {
             let mut bits = *weight as u16;
@@ -249,7 +251,7 @@ impl<C: BitCoder> pulp::NullaryFnOnce for Video<'_, C> {
     #[inline(always)]
     fn call(self) -> Self::Output {
         let Self { model, coder, grid, count, source } = self;
-        let mut places = vec![Place::EMPTY; grid.len()];
+        let mut places = vec![Place::EMPTY; grid.len().min(count)];
         let mut codes = Vec::with_capacity(count.min(MOST_RESERVED));
         for i in 0..count {
             let code = source.get(i).copied().unwrap_or(0);

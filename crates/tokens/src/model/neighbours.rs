@@ -24,7 +24,6 @@ pub(super) struct Neighbours {
     bits: u32,
     place: u32,
     row: u32,
-    column: u32,
     x: [u32; 5],
     w: u32,
     n: u32,
@@ -75,7 +74,6 @@ impl Neighbours {
             bits,
             place: here as u32,
             row: row as u32,
-            column: column as u32,
             x,
             w,
             n,
@@ -143,9 +141,8 @@ impl Neighbours {
 
     /// A hash of each context that counts bits.
     pub fn contexts(&self) -> [u32; CONTEXTS] {
-        let &Self { place, row, column, x: [_, x1, x2, x3, x4], w, n, same, .. } = self;
-        let &Self { w1, n1, e1, s1, recent: [_, r1, r2, ..], .. } = self;
-        let c4 = |code| self.class(code, 4);
+        let &Self { place, row, x: [_, x1, x2, x3, x4], w, n, same, .. } = self;
+        let &Self { w1, n1, e1, s1, recent: [_, r1, ..], .. } = self;
         let c5 = |code| self.class(code, 5);
         let c6 = |code| self.class(code, 6);
         let c7 = |code| self.class(code, 7);
@@ -154,15 +151,8 @@ impl Neighbours {
             &[],
             &[place],
             &[x1],
-            &[x1, place],
-            &[w],
-            &[n],
-            &[x1, same & 15],
-            &[x1, e1],
             &[x1, s1],
             &[x2, place],
-            &[w, w1, x1],
-            &[n, n1, x1],
             &[place, w],
             &[place, n],
             &[e1],
@@ -170,22 +160,11 @@ impl Neighbours {
             &[s1],
             &[n1],
             &[row, x1],
-            &[column, x1],
-            &[x1, r1],
             &[r1, place],
-            &[x1, r1, r2],
             &[x1, same],
-            &[place, same & 31],
-            &[x1, c5(w), c5(n)],
             &[x1, c6(x2), c6(w), c6(n)],
             &[c7(w), c7(n)],
-            &[c6(x1), c6(w), c6(n), c6(e1), c6(s1)],
-            &[x1, c5(e1), c5(s1)],
-            &[c5(x1), c5(w), c5(n), c5(w1), c5(n1)],
-            &[c7(x1), c7(w)],
-            &[c7(x1), c7(n)],
             &[place, c5(x1)],
-            &[place, c4(x1), c4(w), c4(n)],
             &[c5(x1), c5(x2), c5(x3), c5(x4)],
             &[c8(x1)],
         ];
