@@ -22,7 +22,7 @@ mod walk;
 use archive::ArchiveError;
 use decoder::DecoderError;
 use perception::PerceptionError;
-use repr::{QuantizeError, Representation, RepresentationError, Tensors, TensorsError};
+use repr::{QuantizeError, QuantizedTensor, Representation, RepresentationError, Tensor, Tensors, TensorsError};
 use thiserror::Error;
 
 pub use fidelity::fidelity;
@@ -40,6 +40,18 @@ pub struct Source {
     pub latents: Vec<f32>,
     /// The same on the grids that training rounded to: what a plain quantization gives.
     pub plain: Representation,
+}
+
+impl Source {
+    /// A source that is what a plain quantization gives and nothing finer, as after training on its grids.
+    pub fn of(plain: Representation) -> Self {
+        let tensor = |tensor: &QuantizedTensor| {
+            (tensor.name.clone(), Tensor { shape: tensor.shape.clone(), values: tensor.dequantize() })
+        };
+        let parameters = Tensors(plain.parameters.iter().map(tensor).collect());
+        let latents = (0..plain.clip.samples()).filter_map(|sample| plain.latents.row(sample)).flatten().collect();
+        Self { parameters, latents, plain }
+    }
 }
 
 /// Why a source cannot be encoded.

@@ -10,8 +10,10 @@ const FIRST_ERROR: f64 = 0.03;
 const STRIDE: f64 = 2.0;
 /// Most points before the walk turns.
 const POINTS: i32 = 14;
-/// Points without a lower cost after which no more are expected.
+/// Points without a lower cost after which no more are expected, once bytes fall at all:
 const PATIENCE: usize = 2;
+/// to this share of the first point's.
+const NOTICEABLE: f64 = 0.98;
 /// Halvings of the last stride towards a number of bytes.
 const HALVINGS: usize = 6;
 
@@ -22,7 +24,7 @@ pub enum Goal {
     Lambda(f64),
     /// At the most bytes up to so many.
     Bytes(usize),
-    /// At the lowest cost, bytes included, by whoever measures: the challenge's score.
+    /// At the lowest cost, bytes included, by whoever measures: the challenge's score. The plain quantization counts too.
     Cost,
 }
 
@@ -54,7 +56,7 @@ pub fn walk<E: From<EncodeError>>(
         let cost = measure(&point)?;
         Ok((point, cost))
     };
-    visit(None)?;
+    let plain = visit(None)?;
     let first = quantizer.rate_at(FIRST_ERROR);
     let ladder = (0..POINTS).map(|i| first * STRIDE.powi(i));
     match goal {
@@ -77,18 +79,21 @@ pub fn walk<E: From<EncodeError>>(
             Err(EncodeError::Unreachable { target, least }.into())
         }
         Goal::Cost => {
-            let (mut best, mut worse) = (visit(Some(first))?, 0);
+            let finest = visit(Some(first))?;
+            let noticeable = |point: &Point| point.bytes as f64 <= NOTICEABLE * finest.0.bytes as f64;
+            let (mut best, mut worse) = (if finest.1 < plain.1 { finest.clone() } else { plain }, 0);
             for step in ladder.skip(1) {
                 let next = visit(Some(step))?;
-                worse += 1;
                 if next.1 < best.1 {
                     (best, worse) = (next, 0);
+                } else if noticeable(&next.0) {
+                    worse += 1;
                 }
                 if worse == PATIENCE {
                     break;
                 }
             }
-            let middle = best.0.lambda.unwrap_or(first);
+            let Some(middle) = best.0.lambda else { return Ok(best.0) };
             for beside in [middle / STRIDE.sqrt(), middle * STRIDE.sqrt()] {
                 let next = visit(Some(beside))?;
                 if next.1 < best.1 {

@@ -67,6 +67,11 @@ fn the_lowest_cost_is_found() {
     let (points, end) = walked(&source, Goal::Cost, cost);
     let least = points[1..].iter().map(|point| cost(point.1, point.2)).fold(f64::INFINITY, f64::min);
     assert_eq!(cost(end.bytes, fidelity(&source, &end.representation).unwrap()), least);
+    // Where nothing beats the plain quantization, it stays; the curve was looked at well beyond where bytes begin to fall.
+    let plain = points[0].1;
+    let (points, end) = walked(&source, Goal::Cost, |bytes, _| if bytes == plain { 0.0 } else { 1.0 });
+    assert!(end.lambda.is_none() && end.representation == source.plain);
+    assert!(points.last().unwrap().1 < points[1].1 * 98 / 100, "{points:?}");
 }
 
 /// A comb of values that training has put on a coarse grid costs no more than that grid, at any fidelity.

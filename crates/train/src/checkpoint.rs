@@ -15,7 +15,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::fake_quantize::step_name;
+use crate::fake_quantize::{is_step, levels, step_name};
 use crate::model::{LATENTS, Parameters};
 use crate::optimizer::State;
 
@@ -164,15 +164,30 @@ impl Checkpoint {
         load(&self.groups[0], device)
     }
 
-    /// The moving average in the architecture's shapes, and the latents, `[samples, latent_dim]` row-major.
+    /// The moving average in the architecture's shapes, and the latents, `[samples, latent_dim]` row-major. Where a grid's step
+    /// is learned, values beyond the grid's ends are those ends, as training took them.
     pub fn average(&self) -> (Tensors, Vec<f32>) {
-        average(&self.metadata.architecture, &self.groups[0])
+        let group = &self.groups[0];
+        let mut tensors = Tensors::default();
+        for parameter in self.metadata.architecture.parameters() {
+            let Some((_, values)) = group.get(&parameter.name) else { continue };
+            let end = self.step(&parameter.name).map(|step| step * levels(self.metadata.bits) as f32);
+            let within = |&value: &f32| end.map_or(value, |end| value.max(-end).min(end));
+            let tensor = repr::Tensor { shape: parameter.shape, values: values.iter().map(within).collect() };
+            tensors.0.insert(parameter.name, tensor);
+        }
+        (tensors, group.get(LATENTS).map(|(_, values)| values.clone()).unwrap_or_default())
     }
 
     /// The learned step of a parameter's grid in the moving average, if it has one.
     pub fn step(&self, name: &str) -> Option<f32> {
         let (_, values) = self.groups[0].get(&step_name(name))?;
         values.first().map(|step| step.exp())
+    }
+
+    /// Whether the weights were trained on grids with learned steps.
+    pub fn has_steps(&self) -> bool {
+        self.groups[0].keys().any(|name| is_step(name))
     }
 
     /// Writes the file, whole or not at all.
@@ -271,16 +286,4 @@ fn to_host<B: Backend>(parameters: &Parameters<B>) -> Group {
 /// A tensor's values on the host, row-major.
 pub fn values<B: Backend>(tensor: &Tensor<B, 2>) -> Vec<f32> {
     tensor.clone().into_data().iter::<f32>().collect()
-}
-
-/// Parameters in the architecture's shapes, and the latents.
-fn average(architecture: &Architecture, group: &Group) -> (Tensors, Vec<f32>) {
-    let mut tensors = Tensors::default();
-    for parameter in architecture.parameters() {
-        if let Some((_, values)) = group.get(&parameter.name) {
-            let tensor = repr::Tensor { shape: parameter.shape, values: values.clone() };
-            tensors.0.insert(parameter.name, tensor);
-        }
-    }
-    (tensors, group.get(LATENTS).map(|(_, values)| values.clone()).unwrap_or_default())
 }

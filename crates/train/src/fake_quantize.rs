@@ -47,7 +47,7 @@ pub fn fake_quantize<B: AutodiffBackend>(parameters: &Parameters<B>, bits: u8) -
 }
 
 /// The largest level of the symmetric grid of `bits`.
-fn levels(bits: u8) -> f64 {
+pub fn levels(bits: u8) -> f64 {
     f64::from((1i16 << (bits - 1)) - 1)
 }
 

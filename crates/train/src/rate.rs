@@ -20,7 +20,7 @@ use archive::LevelCosts;
 use rayon::prelude::*;
 use repr::Representation;
 
-use crate::fake_quantize::{is_step, step_name};
+use crate::fake_quantize::{is_step, levels, step_name};
 use crate::model::LATENTS;
 
 /// Levels on either side of the nearest one that a value counts for, for the widths in use.
@@ -53,9 +53,12 @@ impl CoderCosts {
     }
 }
 
-/// The levels that a value `x`, in steps, counts for: level, share, derivative of the share by `x`.
+/// The levels that a value `x`, in steps, counts for: level, share, derivative of the share by `x`. Beyond its ends the grid is
+/// flat.
 fn shares(x: f64, [lowest, highest]: [i32; 2], sigma: f64) -> impl Iterator<Item = (i32, f64, f64)> {
-    let x = x.clamp(f64::from(lowest), f64::from(highest));
+    let within = x.clamp(f64::from(lowest), f64::from(highest));
+    let inside = f64::from(u8::from(within == x));
+    let x = within;
     let nearest = x.round() as i32;
     let closest = (x - f64::from(nearest)) / sigma;
     let all = (nearest - REACH).max(lowest)..=(nearest + REACH).min(highest);
@@ -66,17 +69,12 @@ fn shares(x: f64, [lowest, highest]: [i32; 2], sigma: f64) -> impl Iterator<Item
         (level, share, -distance / sigma)
     });
     let (sum, slope) = parts.clone().fold((0.0, 0.0), |(sum, slope), (_, share, d)| (sum + share, slope + share * d));
-    parts.map(move |(level, share, d)| (level, share / sum, share / sum * (d - slope / sum)))
-}
-
-/// The largest level of the symmetric grid of `bits`.
-fn largest(bits: u8) -> i32 {
-    (1 << (bits - 1)) - 1
+    parts.map(move |(level, share, d)| (level, share / sum, inside * share / sum * (d - slope / sum)))
 }
 
 /// Bits of one tensor's `weights` by their histogram on the symmetric grid of `bits` with the given step, and their gradient.
 fn histogram_bits(weights: &[f32], bits: u8, step: f32, sigma: f64) -> (f64, Vec<f32>) {
-    let levels = largest(bits);
+    let levels = levels(bits) as i32;
     let (step, count) = (f64::from(step), weights.len() as f64);
     let shares = |weight: f32| shares(f64::from(weight) / step, [-levels, levels], sigma);
     let mut histogram = vec![0.0; 2 * levels as usize + 1];
@@ -131,7 +129,7 @@ pub fn bits(parameters: &Values, bits: u8, sigma: f64, coder: Option<&CoderCosts
         }
         let max = values.iter().fold(0f32, |m, v| m.max(v.abs()));
         let step = learned(name).map_or_else(|| repr::symmetric_step(max, bits), |step| step.exp());
-        let levels = largest(bits);
+        let levels = levels(bits) as i32;
         match coder.and_then(|coder| coder.costs.tensors.get(*coder.order.get(name.as_str())?)) {
             Some(costs) => coder_bits(values, [-levels, levels], |_| (0.0, step), sigma, costs),
             None => histogram_bits(values, bits, step, sigma),
@@ -266,6 +264,18 @@ mod tests {
                 assert!((numeric - found).abs() < 0.02 * numeric.abs() + 2.0, "{name} {i}: {found} against {numeric}");
             }
         }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_grid_has_no_gradient() {
+        let mut weights = weights();
+        weights[7] = 900.0;
+        let values = Values::from([("a".to_string(), weights), (step_name("a"), vec![0.01f32.ln()])]);
+        let (_, gradients) = bits(&values, 6, 0.3, None);
+        assert_eq!(gradients["a"][7], 0.0);
+        // A weight that far out would decide about the step otherwise.
+        let without: f64 = values["a"].iter().zip(&gradients["a"]).map(|(w, g)| -f64::from(w * g)).sum();
+        assert!((without - f64::from(gradients[&step_name("a")][0])).abs() < 1e-2 * without.abs());
     }
 
     #[test]

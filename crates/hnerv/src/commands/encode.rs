@@ -20,7 +20,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Quantize a checkpoint and entropy-code it; prints the byte budget.
 ///
-/// Plain by default: one step a tensor, rounded. --lambda and --target-bytes choose steps, bit widths and rounding by rate and
+/// As trained by default: one step a tensor, the learned one if there is one, rounded. --lambda and --target-bytes choose steps, bit widths and rounding by rate and
 /// distortion, and print the curve they walk; with evaluators and neither of them, the point of the lowest score is taken.
 /// --sidecar then corrects single samples. Ctrl-C keeps its search beside the output, as OUTPUT.search; the same command goes on.
 #[derive(clap::Args)]
@@ -30,8 +30,8 @@ pub struct Arguments {
     /// The archive to write.
     #[arg(short, long)]
     output: PathBuf,
-    /// Bits of the weights [default: the recipe's].
-    #[arg(long, value_parser = clap::value_parser!(u8).range(i64::from(repr::MIN_BITS)..=i64::from(repr::MAX_BITS)))]
+    /// Quantize plainly to N bits, one step a tensor for its largest weight [default: the recipe's bits, learned steps].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(i64::from(repr::MIN_BITS)..=i64::from(repr::MAX_BITS)))]
     bits: Option<u8>,
     /// Quantize by rate and distortion; X is the mean squared error, in levels of 8-bit RGB, that 1000 bytes are worth.
     #[arg(long, value_name = "X", conflicts_with = "bits", value_parser = parse_lambda)]
@@ -79,8 +79,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let path = checkpoint(&arguments.source)?;
     let checkpoint = Checkpoint::read(&path)?;
     let plain = quantize(&checkpoint, arguments.bits).context(path.display().to_string())?;
-    let (parameters, latents) = checkpoint.average();
-    let source = Source { parameters, latents, plain };
+    let source = if checkpoint.has_steps() && arguments.bits.is_none() {
+        // Trained on its grid: what was trained are the rounded values.
+        Source::of(plain)
+    } else {
+        let (parameters, latents) = checkpoint.average();
+        Source { parameters, latents, plain }
+    };
     // Before the hours that it may have taken are repeated.
     let kept = arguments.sidecar.then(|| Kept::of(arguments, &path)).transpose()?;
     let saved = kept.as_ref().map(Kept::read).transpose()?.flatten();
