@@ -1,4 +1,4 @@
-//! Writes what fuzzing starts from: `seeds FOLDER [PUBLIC_ARCHIVE]` fills FOLDER/TARGET for each target in fuzz/. Small
+//! Writes what fuzzing starts from: `archive_seeds FOLDER [PUBLIC_ARCHIVE]` fills FOLDER/TARGET for each target in fuzz/. Small
 //! archives of several shapes; their integers are those of the public archive, as many as fit, where it is given.
 
 use std::error::Error;
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (folder, public) = match arguments.as_slice() {
         [folder] => (folder, None),
         [folder, public] => (folder, Some(fs::read(public)?)),
-        _ => return Err("usage: seeds FOLDER [PUBLIC_ARCHIVE]".into()),
+        _ => return Err("usage: archive_seeds FOLDER [PUBLIC_ARCHIVE]".into()),
     };
     let folder = Path::new(folder);
     let names = ["archive", "archive_as_is", "foreign", "foreign_as_is"];

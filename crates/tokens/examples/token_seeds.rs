@@ -1,4 +1,4 @@
-//! Writes what fuzzing starts from: `seeds FOLDER` fills FOLDER/tokens and FOLDER/npy with small archives and files.
+//! Writes what fuzzing starts from: `token_seeds FOLDER` fills FOLDER/tokens and FOLDER/npy with small archives and files.
 
 use std::error::Error;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use tokens::{Npy, Options, Segment, encode};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args().nth(1).ok_or("usage: seeds FOLDER")?;
+    let folder = std::env::args().nth(1).ok_or("usage: token_seeds FOLDER")?;
     let folder = Path::new(&folder);
     for name in ["tokens", "npy"] {
         fs::create_dir_all(folder.join(name))?;
