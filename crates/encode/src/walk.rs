@@ -10,9 +10,9 @@ const FIRST_ERROR: f64 = 0.03;
 const STRIDE: f64 = 2.0;
 /// Most points before the walk turns.
 const POINTS: i32 = 14;
-/// Points without a lower cost after which no more are expected, once bytes fall at all:
+/// Points without a lower cost after which no more are expected.
 const PATIENCE: usize = 2;
-/// to this share of the first point's.
+/// Share of the finest point's bytes from which on a point counts as one without a lower cost: while bytes hardly fall, so does cost.
 const NOTICEABLE: f64 = 0.98;
 /// Halvings of the last stride towards a number of bytes.
 const HALVINGS: usize = 6;

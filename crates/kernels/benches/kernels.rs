@@ -161,15 +161,7 @@ fn frozen(criterion: &mut Criterion) {
         let size = |source: &Source| N * source.channels * height * width / (source.upsample * source.upsample);
         let tensors: Vec<_> = sources.iter().map(|source| values(size(source))).collect();
         let tensors: Vec<_> = tensors.iter().map(|tensor| &tensor[..]).collect();
-        let shape = Shape {
-            sources,
-            outputs,
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            padding: [kernel / 2; 4],
-            dilation: [1; 2],
-            groups,
-        };
+        let shape = Shape::centred(sources, outputs, kernel, stride, groups);
         let taps = inputs / groups * kernel * kernel;
         let conv = FrozenConv::new(shape, &values(outputs * taps), &values(outputs), activation.cloned());
         let (y, slope) = conv.forward(N, height, width, &tensors, true);

@@ -146,15 +146,7 @@ fn main() {
                 let sources: Vec<_> =
                     sources.iter().map(|&(channels, upsample)| Source { channels, upsample }).collect();
                 let inputs: usize = sources.iter().map(|source| source.channels).sum();
-                let shape = Shape {
-                    sources,
-                    outputs,
-                    kernel: [kernel; 2],
-                    stride: [stride; 2],
-                    padding: [kernel / 2; 4],
-                    dilation: [1; 2],
-                    groups,
-                };
+                let shape = Shape::centred(sources, outputs, kernel, stride, groups);
                 let products = outputs * inputs / groups * kernel * kernel;
                 let activation = if plain { Option::None } else { activation.function() };
                 let conv = FrozenConv::new(shape, &values(products), &values(outputs), activation);

@@ -53,6 +53,19 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// A square kernel in the middle of its padding, with one stride both ways and no dilation: `stride` 1 keeps the size.
+    pub fn centred(sources: Vec<Source>, outputs: usize, kernel: usize, stride: usize, groups: usize) -> Self {
+        Self {
+            sources,
+            outputs,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [kernel / 2; 4],
+            dilation: [1; 2],
+            groups,
+        }
+    }
+
     /// Channels of the concatenated input.
     fn inputs(&self) -> usize {
         self.sources.iter().map(|source| source.channels).sum()

@@ -234,14 +234,8 @@ fn random_shapes_agree_with_a_plain_sum_forward_and_backward() {
 /// Sizes at which the image is cut into several bands, chunks and strips.
 fn large(noise: &mut Noise) -> Vec<Case> {
     let source = |channels, upsample| Source { channels, upsample };
-    let shape = |sources: &[Source], outputs, kernel, stride, groups| Shape {
-        sources: sources.to_vec(),
-        outputs,
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        padding: [kernel / 2; 4],
-        dilation: [1; 2],
-        groups,
+    let shape = |sources: &[Source], outputs, kernel, stride, groups| {
+        Shape::centred(sources.to_vec(), outputs, kernel, stride, groups)
     };
     vec![
         Case::new(noise, shape(&[source(8, 2), source(4, 1)], 13, 3, 1, 1), 2, [46, 130]),
