@@ -8,26 +8,32 @@ const LIMIT: f64 = 127.0;
 const PASSES: usize = 3;
 /// Steps that are tried, by their ratio to the one that theory asks for, in quarters of an octave.
 const STEPS: std::ops::RangeInclusive<i32> = -5..=3;
+/// Largest step, well within what an archive may hold.
+const LARGEST_STEP: f32 = 5e5;
+/// Bits that a step takes in an archive where each output has one, octaves apart.
+const STEP_BITS: f64 = 3.0;
 
 /// A layer's weight and bias on their grids.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QuantizedLayer {
-    /// Steps of the weight and of the bias.
-    pub steps: [f32; 2],
+    /// Step of the weight, or one for each of its outputs.
+    pub steps: Vec<f32>,
+    /// Step of the bias.
+    pub bias_step: f32,
     /// Integers of the weight, `[outputs, fan_in]`.
     pub weight: Vec<i16>,
     /// Integers of the bias, `[outputs]`.
     pub bias: Vec<i16>,
     /// Growth of the mean squared error that the curvature expects.
     pub distortion: f64,
-    /// Bits that the integers take by their histograms.
+    /// Bits that the weight's integers take by their histogram, and its steps.
     pub bits: f64,
 }
 
 /// The least step from `step` on that an archive holds in few bits: three bits of fraction.
 pub(crate) fn short_step(step: f64) -> f32 {
     const REST: u32 = (1 << 20) - 1;
-    let bits = (step.clamp(1e-30, 5e5) as f32).next_up().to_bits();
+    let bits = (step.clamp(1e-30, f64::from(LARGEST_STEP)) as f32).next_up().to_bits();
     f32::from_bits((bits + REST) & !REST)
 }
 
@@ -42,7 +48,8 @@ pub(crate) fn largest(values: &[f32]) -> f64 {
 }
 
 /// Quantizes a layer for the least `distortion + lambda * bits` over the steps that make sense: those around the one that
-/// theory asks for, and the one that training rounded to, on which values may lie already.
+/// theory asks for, each for all outputs or balanced between them, and the one that training rounded to, on which values may
+/// lie already.
 pub(crate) fn quantize_layer(
     [weight, bias]: [&[f32]; 2],
     trained: f32,
@@ -56,12 +63,23 @@ pub(crate) fn quantize_layer(
     let bias_step = short_step(balanced_step(scale * diagonal(n - 1), lambda).max(largest(bias) / LIMIT));
     let (finest, coarsest) = (largest(weight) / LIMIT, largest(weight).max(1e-30));
     let balanced = balanced_step(sensitivity, lambda);
-    let around =
-        STEPS.map(|quarters| short_step((balanced * 2f64.powf(f64::from(quarters) / 4.0)).clamp(finest, coarsest)));
-    let mut steps: Vec<f32> = around.chain(Some(trained).filter(|&step| f64::from(step) >= finest * 0.999)).collect();
+    let around = STEPS.map(|quarters| balanced * 2f64.powf(f64::from(quarters) / 4.0));
+    let clamped = around.clone().map(|step| short_step(step.clamp(finest, coarsest)));
+    let mut steps: Vec<f32> = clamped.chain(Some(trained).filter(|&step| f64::from(step) >= finest * 0.999)).collect();
     steps.dedup();
+    // An integer's part in the distortion is about the same for all outputs if an output of four times the mean scale has
+    // half the step; whole octaves cost few bits.
+    let octaves = |step: f32, row: &[f32], own: f64| {
+        let needed = (largest(row) / LIMIT / f64::from(step)).log2().ceil();
+        ((scale / own).log2() / 2.0).round().max(needed) as i32
+    };
+    let each = |step: f32| {
+        let rows = weight.chunks(n - 1).zip(&curvature.scale);
+        rows.map(|(row, &own)| (step * 2f32.powi(octaves(step, row, own))).min(LARGEST_STEP)).collect()
+    };
+    let grids = steps.iter().map(|&step| vec![step]).chain(around.map(|step| each(short_step(step.min(coarsest)))));
+    let tries = grids.map(|steps| quantize_at(weight, bias, curvature, steps, bias_step, lambda));
     let cost = |layer: &QuantizedLayer| layer.distortion + lambda * layer.bits;
-    let tries = steps.iter().map(|&step| quantize_at(weight, bias, curvature, [step, bias_step], lambda));
     tries.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or_default()
 }
 
@@ -72,17 +90,21 @@ fn quantize_at(
     weight: &[f32],
     bias: &[f32],
     curvature: &LayerCurvature,
-    steps: [f32; 2],
+    steps: Vec<f32>,
+    bias_step: f32,
     lambda: f64,
 ) -> QuantizedLayer {
     let n = curvature.columns;
-    let [step, bias_step] = steps.map(f64::from);
-    let mut rates = Rates::of(weight.iter().map(|&w| round(f64::from(w) / step)));
-    let mut layer = QuantizedLayer { steps, weight: Vec::new(), bias: Vec::new(), distortion: 0.0, bits: 0.0 };
+    let step_of = |row: usize| f64::from(steps[row % steps.len()]);
+    let rounded = |(i, &w): (usize, &f32)| round(f64::from(w) / step_of(i / (n - 1)));
+    let mut rates = Rates::of(weight.iter().enumerate().map(rounded));
+    let mut layer = QuantizedLayer::default();
     for _ in 0..PASSES {
         (layer.weight, layer.bias, layer.distortion) = (Vec::with_capacity(weight.len()), Vec::new(), 0.0);
-        for ((row, &bias), &scale) in weight.chunks(n - 1).zip(bias).zip(&curvature.scale) {
-            let mut values: Vec<f64> = row.iter().chain([&bias]).map(|&v| f64::from(v)).collect();
+        for (row, (&bias, &scale)) in bias.iter().zip(&curvature.scale).enumerate() {
+            let (step, bias_step) = (step_of(row), f64::from(bias_step));
+            let weight = &weight[row * (n - 1)..][..n - 1];
+            let mut values: Vec<f64> = weight.iter().chain([&bias]).map(|&v| f64::from(v)).collect();
             for i in 0..n {
                 let factors = &curvature.inverse_root[i * n + i..(i + 1) * n];
                 let value = values[i];
@@ -109,8 +131,8 @@ fn quantize_at(
         }
         rates = Rates::of(layer.weight.iter().copied());
     }
-    layer.bits = layer.weight.iter().map(|&q| rates.bits(q)).sum();
-    layer
+    layer.bits = layer.weight.iter().map(|&q| rates.bits(q)).sum::<f64>() + STEP_BITS * steps.len() as f64;
+    QuantizedLayer { steps, bias_step, ..layer }
 }
 
 fn round(value: f64) -> i16 {
@@ -166,8 +188,8 @@ mod tests {
         for (row, &scale) in curvature.scale.iter().enumerate() {
             let error = |i: usize| {
                 let (value, q, step) = match i {
-                    4 => (values[1][row], found.bias[row], found.steps[1]),
-                    _ => (values[0][4 * row + i], found.weight[4 * row + i], found.steps[0]),
+                    4 => (values[1][row], found.bias[row], found.bias_step),
+                    _ => (values[0][4 * row + i], found.weight[4 * row + i], found.steps[row % found.steps.len()]),
                 };
                 f64::from(value) - f64::from(q) * f64::from(step)
             };
@@ -181,7 +203,7 @@ mod tests {
     fn the_distortion_is_that_of_the_matrix_and_less_than_rounding_makes() {
         let (values, curvature, matrix) = layer();
         let steps = [0.125, 0.03125];
-        let found = quantize_at(&values[0], &values[1], &curvature, steps, 0.0);
+        let found = quantize_at(&values[0], &values[1], &curvature, vec![steps[0]], steps[1], 0.0);
         let exact = distortion(&values, &curvature, &matrix, &found);
         assert!((found.distortion - exact).abs() < 1e-9 * exact, "{} against {exact}", found.distortion);
         let rounded = |values: &[f32], step: f32| values.iter().map(|v| round(f64::from(v / step))).collect();
@@ -201,6 +223,27 @@ mod tests {
         let layers = [1e-6, 1e-3, 1.0].map(at);
         assert!(layers.windows(2).all(|pair| pair[1].bits < pair[0].bits && pair[1].distortion > pair[0].distortion));
         assert!(layers[2].weight.iter().filter(|&&q| q == 0).count() > 12, "{:?}", layers[2].weight);
+    }
+
+    #[test]
+    fn outputs_have_steps_of_their_own_where_that_pays() {
+        let n = 65;
+        let weight: Vec<f32> = (0..60 * 64).map(|i| ((i * 2897 % 3571) as f32 - 1785.0) / 1785.0).collect();
+        let bias = [0.5; 60];
+        let with = |scale: fn(usize) -> f64| {
+            let inverse_root = (0..n * n).map(|at| f64::from(u8::from(at / n == at % n))).collect();
+            let curvature = LayerCurvature { inverse_root, columns: n, scale: (0..60).map(scale).collect() };
+            (quantize_layer([&weight, &bias], 0.01, &curvature, 1e-3), curvature)
+        };
+        assert_eq!(with(|_| 1.0).0.steps.len(), 1);
+        let (found, curvature) = with(|i| if i % 2 == 0 { 0.01 } else { 10.0 });
+        assert_eq!(found.steps.len(), 60);
+        assert!(found.steps[0] >= 8.0 * found.steps[1], "{:?}", &found.steps[..2]);
+        let cost = |layer: &QuantizedLayer| layer.distortion + 1e-3 * layer.bits;
+        for step in STEPS.map(|quarters| 0.05 * 2f32.powf(quarters as f32 / 2.0)) {
+            let one = quantize_at(&weight, &bias, &curvature, vec![step], found.bias_step, 1e-3);
+            assert!(cost(&found) < cost(&one), "{} against {} at {step}", cost(&found), cost(&one));
+        }
     }
 
     #[test]

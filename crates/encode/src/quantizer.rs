@@ -70,11 +70,11 @@ impl<'a> Quantizer<'a> {
             .collect();
         let mut tensors = Vec::new();
         for (pair, layer) in parameters.chunks(2).zip(layers?) {
-            for (parameter, (values, step)) in
-                pair.iter().zip([(layer.weight, layer.steps[0]), (layer.bias, layer.steps[1])])
+            for (parameter, (values, steps)) in
+                pair.iter().zip([(layer.weight, layer.steps), (layer.bias, vec![layer.bias_step])])
             {
                 let (name, shape, bits) = (parameter.name.clone(), parameter.shape.clone(), width(&values));
-                tensors.push(QuantizedTensor { name, shape, bits, steps: vec![step], values });
+                tensors.push(QuantizedTensor { name, shape, bits, steps, values });
             }
         }
         Ok(Representation {

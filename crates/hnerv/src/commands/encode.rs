@@ -20,9 +20,10 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Quantize a checkpoint and entropy-code it; prints the byte budget.
 ///
-/// As trained by default: one step a tensor, the learned one if there is one, rounded. --lambda and --target-bytes choose steps, bit widths and rounding by rate and
-/// distortion, and print the curve they walk; with evaluators and neither of them, the point of the lowest score is taken.
-/// --sidecar then corrects single samples. Ctrl-C keeps its search beside the output, as OUTPUT.search; the same command goes on.
+/// As trained by default: one step a tensor, the learned one if there is one, rounded. --lambda and --target-bytes choose steps (of
+/// a tensor, or of each output channel where that pays), bit widths and rounding by rate and distortion, and print the curve they
+/// walk; with evaluators and neither of them, the point of the lowest score is taken. --sidecar then corrects single samples.
+/// Ctrl-C keeps its search beside the output, as OUTPUT.search; the same command goes on.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A checkpoint (.safetensors), or a run folder: its best checkpoint.
