@@ -2,13 +2,15 @@
 //! exit code 2, one line, nothing half-written.
 #![cfg(feature = "ffmpeg")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::Bench;
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// 12 frames of 64x48, represented in a blink; `EPOCHS` is put in.
 const RECIPE: &str = r#"
@@ -41,92 +43,24 @@ fn clip(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../video/tests/assets").join(name)
 }
 
-/// A folder with a clip and a recipe for it; commands run in it.
-struct Bench {
-    folder: TempDir,
+/// A bench with a clip and a recipe for it.
+fn with_clip(epochs: usize) -> Bench {
+    let bench = Bench::new();
+    fs::copy(clip("hevc.mkv"), bench.path("clip.mkv")).unwrap();
+    bench.write("recipe.toml", RECIPE.replace("EPOCHS", &epochs.to_string()));
+    bench
 }
 
-impl Bench {
-    fn new(epochs: usize) -> Self {
-        let bench = Self { folder: tempfile::tempdir().unwrap() };
-        fs::copy(clip("hevc.mkv"), bench.path("clip.mkv")).unwrap();
-        bench.write("recipe.toml", RECIPE.replace("EPOCHS", &epochs.to_string()));
-        bench
-    }
-
-    /// A bench whose folder `run` holds a finished run.
-    fn trained() -> Self {
-        let bench = Self::new(3);
-        bench.succeeds("train recipe.toml --out run");
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    /// `hnerv` with arguments separated by spaces.
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hnerv"));
-        command.current_dir(self.folder.path()).args(arguments.split(' ')).stdin(Stdio::null());
-        command
-    }
-
-    /// The standard output of a command that succeeds.
-    fn succeeds(&self, arguments: &str) -> String {
-        let output = self.command(arguments).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "hnerv {arguments}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Asserts that a command is refused, in words that hold each of `words`.
-    fn refuses(&self, arguments: &str, words: &[&str]) {
-        self.refuses_command(self.command(arguments), words);
-    }
-
-    fn refuses_command(&self, mut command: Command, words: &[&str]) {
-        let before = self.files();
-        let Output { status, stdout, stderr } = command.output().unwrap();
-        let errors = String::from_utf8(stderr).unwrap();
-        let context = format!("{command:?}: {errors}");
-        assert_eq!(status.code(), Some(2), "{context}");
-        assert!(stdout.is_empty(), "{context}");
-        let lines: Vec<&str> = errors.lines().filter(|line| !line.starts_with("train:")).collect();
-        let [line] = lines.as_slice() else { panic!("not one line: {context}") };
-        assert!(line.starts_with("error: "), "{context}");
-        words.iter().for_each(|word| assert!(line.contains(word), "{word:?} is missing: {context}"));
-        assert_eq!(self.files(), before, "{context}");
-    }
-
-    /// Every file and folder with its content.
-    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let (mut files, mut folders) = (Vec::new(), vec![self.folder.path().to_path_buf()]);
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path.clone());
-                }
-                files.push((path.clone(), fs::read(&path).unwrap_or_default()));
-            }
-        }
-        files.sort();
-        files
-    }
+/// A bench whose folder `run` holds a finished run.
+fn trained() -> Bench {
+    let bench = with_clip(3);
+    bench.succeeds("train recipe.toml --out run");
+    bench
 }
 
 #[test]
 fn a_clip_becomes_an_archive() {
-    let bench = Bench::trained();
+    let bench = trained();
     let bytes = bench.read("run/archive.bin");
     for name in ["config.toml", "checkpoints/last.safetensors", "checkpoints/best.safetensors", "report.html"] {
         assert!(!bench.read(&format!("run/{name}")).is_empty(), "{name}");
@@ -160,7 +94,7 @@ fn a_clip_becomes_an_archive() {
 
 #[test]
 fn bytes_are_weighed_against_distortion() {
-    let bench = Bench::trained();
+    let bench = trained();
     let plain = bench.read("run/archive.bin").len();
     let curve = bench.succeeds("encode run -o rd.bin --lambda 50");
     assert!(bench.read("rd.bin").len() < plain * 3 / 4, "{curve}");
@@ -194,7 +128,7 @@ fn bytes_are_weighed_against_distortion() {
 
 #[test]
 fn a_sidecar_search_that_was_interrupted_goes_on() {
-    let bench = Bench::trained();
+    let bench = trained();
     let search = |output: &str, passes: usize| {
         format!("encode run -o {output} --lambda 0.5 --sidecar --original clip.mkv --sidecar-passes {passes}")
     };
@@ -225,7 +159,7 @@ fn a_sidecar_search_that_was_interrupted_goes_on() {
 #[test]
 fn a_public_archive_is_taken_over() {
     let Some(foreign) = testdata::shared("archives/hnerv-muon-public.bin") else { return };
-    let bench = Bench::new(1);
+    let bench = with_clip(1);
     fs::copy(&foreign, bench.path("foreign.bin")).unwrap();
     assert!(bench.succeeds("import foreign.bin -o ours.bin --name road").contains("178529 bytes before"));
     assert!(bench.succeeds("inspect ours.bin").contains("road: 1200 frames of 1164x874"));
@@ -234,7 +168,7 @@ fn a_public_archive_is_taken_over() {
 
 #[test]
 fn a_target_cache_stands_for_its_clip() {
-    let bench = Bench::trained();
+    let bench = trained();
     bench.succeeds("targets clip.mkv -o clip.targets --size 64x48");
     bench.succeeds("train recipe.toml --clip clip.targets --out cached");
     assert_eq!(bench.read("cached/archive.bin"), bench.read("run/archive.bin"));
@@ -248,7 +182,7 @@ fn a_target_cache_stands_for_its_clip() {
 
 #[test]
 fn ctrl_c_leaves_a_checkpoint_and_resume_ends_where_an_undisturbed_run_does() {
-    let bench = Bench::new(1000);
+    let bench = with_clip(1000);
     let mut command = bench.command("train recipe.toml --out broken");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
@@ -273,7 +207,7 @@ fn ctrl_c_leaves_a_checkpoint_and_resume_ends_where_an_undisturbed_run_does() {
 
 #[test]
 fn the_challenge_clip_is_asked_for() {
-    let bench = Bench::new(1);
+    let bench = with_clip(1);
     fs::create_dir(bench.path("configs")).unwrap();
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/base.toml"), bench.path("configs/base.toml"))
         .unwrap();
@@ -284,7 +218,7 @@ fn the_challenge_clip_is_asked_for() {
 
 #[test]
 fn a_recipe_s_mistakes_are_named() {
-    let bench = Bench::new(1);
+    let bench = with_clip(1);
     let change = |from: &str, to: &str, words: &[&str]| {
         bench.write("wrong.toml", RECIPE.replace("EPOCHS", "1").replace(from, to));
         bench.refuses("train wrong.toml", &[&["wrong.toml"], words].concat());
@@ -307,7 +241,7 @@ fn a_recipe_s_mistakes_are_named() {
 
 #[test]
 fn clips_that_cannot_be_decoded_are_refused() {
-    let bench = Bench::new(1);
+    let bench = with_clip(1);
     let whole = bench.read("clip.mkv");
     bench.write("text.mkv", "this is no video\n");
     bench.write("empty.mkv", "");
@@ -336,7 +270,7 @@ fn clips_that_cannot_be_decoded_are_refused() {
 
 #[test]
 fn outputs_that_cannot_be_written_leave_nothing() {
-    let bench = Bench::trained();
+    let bench = trained();
     bench.write("file", "in the way");
     for command in ["frames clip.mkv", "targets clip.mkv -o", "encode run -o"] {
         bench.refuses(&format!("{command} /dev/full"), &["/dev/full", "space"]);
@@ -354,7 +288,7 @@ fn outputs_that_cannot_be_written_leave_nothing() {
     // No file may grow beyond 1 KiB, as on a full disk.
     let limited = |arguments: &str| {
         let mut command = Command::new("sh");
-        command.current_dir(bench.folder.path());
+        command.current_dir(bench.path("."));
         command.args(["-c", "ulimit -f 2; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hnerv")]).args(arguments.split(' '));
         command
     };
@@ -370,7 +304,7 @@ fn outputs_that_cannot_be_written_leave_nothing() {
 
 #[test]
 fn what_is_no_archive_or_checkpoint_is_refused() {
-    let bench = Bench::trained();
+    let bench = trained();
     let archive = bench.read("run/archive.bin");
     for cut in [0, 1, 8, archive.len() / 2, archive.len() - 1] {
         bench.write("wrong.bin", &archive[..cut]);
@@ -399,7 +333,7 @@ fn what_is_no_archive_or_checkpoint_is_refused() {
 
 #[test]
 fn arguments_that_make_no_sense_are_refused() {
-    let bench = Bench::trained();
+    let bench = trained();
     bench.refuses("transcode clip.mkv", &["transcode", "--help"]);
     bench.refuses("train", &["CONFIG"]);
     bench.refuses("train recipe.toml --device abacus", &["abacus"]);

@@ -1,84 +1,23 @@
 //! `hnerv tokens` as people and scripts use it: archives and back, one file out of many, a prior, the submission's zip, and
 //! every input that is refused: exit code 2, one line, nothing written.
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
 
-use tempfile::TempDir;
+use common::Bench;
 
-/// A folder that commands run in.
-struct Bench {
-    folder: TempDir,
+/// A bench with six segments below `in`, all of them called token.npy.
+fn with_segments() -> Bench {
+    let bench = Bench::new();
+    (0..6).for_each(|seed| bench.write(&segment_name(seed), video(seed)));
+    bench
 }
 
-impl Bench {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    /// Six segments below `in`, all of them called token.npy.
-    fn with_segments() -> Self {
-        let bench = Self::new();
-        (0..6).for_each(|seed| bench.write(&segment_name(seed), video(seed)));
-        bench
-    }
-
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hnerv"));
-        command.current_dir(self.folder.path()).arg("tokens").args(arguments.split(' ')).stdin(Stdio::null());
-        command
-    }
-
-    fn succeeds(&self, arguments: &str) -> String {
-        let output = self.command(arguments).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "hnerv tokens {arguments}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Asserts that a command is refused in one line that holds each of `words`, and writes nothing.
-    fn refuses(&self, arguments: &str, words: &[&str]) {
-        let before = self.files(".");
-        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
-        let errors = String::from_utf8(stderr).unwrap();
-        assert_eq!(status.code(), Some(2), "{arguments}: {errors}");
-        assert!(stdout.is_empty(), "{arguments}");
-        assert!(errors.starts_with("error: ") && errors.lines().count() == 1, "{arguments}: {errors}");
-        words.iter().for_each(|word| assert!(errors.contains(word), "{word:?} is missing: {arguments}: {errors}"));
-        assert_eq!(self.files("."), before, "{arguments}");
-    }
-
-    /// Every file below a folder, by its path from there.
-    fn files(&self, below: &str) -> Vec<(PathBuf, Vec<u8>)> {
-        let root = self.path(below);
-        let (mut files, mut folders) = (Vec::new(), vec![root.clone()]);
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    files.push((path.strip_prefix(&root).unwrap().into(), fs::read(&path).unwrap()));
-                }
-            }
-        }
-        files.sort();
-        files
-    }
+/// Every file below a folder, by its path from there.
+fn files(bench: &Bench, below: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    bench.entries(below).into_iter().filter_map(|(path, content)| Some((path, content?))).collect()
 }
 
 fn segment_name(seed: u32) -> String {
@@ -104,56 +43,58 @@ fn video(seed: u32) -> Vec<u8> {
 
 #[test]
 fn a_folder_comes_back_whatever_the_threads() {
-    let bench = Bench::with_segments();
-    let text = bench.succeeds("compress in -o solid.bin --threads 1");
+    let bench = with_segments();
+    let text = bench.succeeds("tokens compress in -o solid.bin --threads 1");
     let size = bench.read("solid.bin").len();
     let ratio = format!("ratio {:.4}", 6.0 * 20.0 * 128.0 * 1.25 / size as f64);
     assert!(text.contains("6 segments") && text.contains(&format!("{size} here")) && text.contains(&ratio), "{text}");
-    bench.succeeds("decompress solid.bin -o a");
-    assert_eq!(bench.files("a"), bench.files("in"));
+    bench.succeeds("tokens decompress solid.bin -o a");
+    assert_eq!(files(&bench, "a"), files(&bench, "in"));
 
-    bench.succeeds("compress in -o one.bin --group 2 --threads 1");
-    bench.succeeds("compress in -o three.bin --group 2 --threads 3");
+    bench.succeeds("tokens compress in -o one.bin --group 2 --threads 1");
+    bench.succeeds("tokens compress in -o three.bin --group 2 --threads 3");
     assert_eq!(bench.read("one.bin"), bench.read("three.bin"));
-    bench.succeeds("decompress three.bin -o b --threads 2 --only 0/segment2/token.npy --only 1/segment5/token.npy");
+    bench.succeeds(
+        "tokens decompress three.bin -o b --threads 2 --only 0/segment2/token.npy --only 1/segment5/token.npy",
+    );
     let two: Vec<(PathBuf, Vec<u8>)> = [2, 5].map(|seed| (segment_name(seed)[3..].into(), video(seed))).into();
-    assert_eq!(bench.files("b"), two);
-    bench.refuses("decompress three.bin -o c --only token.npy", &["three.bin", "token.npy"]);
+    assert_eq!(files(&bench, "b"), two);
+    bench.refuses("tokens decompress three.bin -o c --only token.npy", &["three.bin", "token.npy"]);
 }
 
 #[test]
 fn paths_are_kept_and_must_not_meet() {
-    let bench = Bench::with_segments();
-    bench.succeeds("compress ./in/0/segment0/token.npy in/1/segment1/token.npy -o x.bin");
-    bench.succeeds("decompress x.bin -o out");
-    let names: Vec<_> = bench.files("out/in").into_iter().map(|(name, _)| name).collect();
+    let bench = with_segments();
+    bench.succeeds("tokens compress ./in/0/segment0/token.npy in/1/segment1/token.npy -o x.bin");
+    bench.succeeds("tokens decompress x.bin -o out");
+    let names: Vec<_> = files(&bench, "out/in").into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["0/segment0/token.npy", "1/segment1/token.npy"].map(PathBuf::from));
-    bench.refuses("compress in in -o y.bin", &["twice", "0/segment0/token.npy"]);
+    bench.refuses("tokens compress in in -o y.bin", &["twice", "0/segment0/token.npy"]);
     let absolute = [0, 1].map(|seed| bench.path(&segment_name(seed)).display().to_string()).join(" ");
-    bench.refuses(&format!("compress {absolute} -o y.bin"), &["twice", "token.npy"]);
+    bench.refuses(&format!("tokens compress {absolute} -o y.bin"), &["twice", "token.npy"]);
 }
 
 #[test]
 fn a_prior_is_needed_again() {
-    let bench = Bench::with_segments();
-    bench.succeeds("train in/0 -o prior.bin");
-    let text = bench.succeeds("compress in/1 -o x.bin --prior prior.bin");
+    let bench = with_segments();
+    bench.succeeds("tokens train in/0 -o prior.bin");
+    let text = bench.succeeds("tokens compress in/1 -o x.bin --prior prior.bin");
     assert!(text.contains(&format!("with the prior's {} bytes", bench.read("prior.bin").len())), "{text}");
-    bench.refuses("decompress x.bin -o out", &["x.bin", "--prior"]);
-    bench.succeeds("decompress x.bin -o out --prior prior.bin");
-    assert_eq!(bench.files("out"), bench.files("in/1"));
-    bench.succeeds("train in/1 -o other.bin");
-    bench.refuses("decompress x.bin -o out --prior other.bin", &["x.bin", "--prior"]);
-    bench.refuses("decompress x.bin -o out --prior x.bin", &["x.bin", "not a prior"]);
+    bench.refuses("tokens decompress x.bin -o out", &["x.bin", "--prior"]);
+    bench.succeeds("tokens decompress x.bin -o out --prior prior.bin");
+    assert_eq!(files(&bench, "out"), files(&bench, "in/1"));
+    bench.succeeds("tokens train in/1 -o other.bin");
+    bench.refuses("tokens decompress x.bin -o out --prior other.bin", &["x.bin", "--prior"]);
+    bench.refuses("tokens decompress x.bin -o out --prior x.bin", &["x.bin", "not a prior"]);
     bench.write("cut.bin", &bench.read("prior.bin")[..1000]);
-    bench.refuses("decompress x.bin -o out --prior cut.bin", &["cut.bin", "cut off"]);
+    bench.refuses("tokens decompress x.bin -o out --prior cut.bin", &["cut.bin", "cut off"]);
 }
 
 #[test]
 fn a_table_shows_every_coder_lossless() {
-    let bench = Bench::with_segments();
-    bench.succeeds("train in/0 -o prior.bin");
-    let table = bench.succeeds("bench in/1 --prior prior.bin");
+    let bench = with_segments();
+    bench.succeeds("tokens train in/0 -o prior.bin");
+    let table = bench.succeeds("tokens bench in/1 --prior prior.bin");
     for name in [
         "int16",
         "packed 10 bits",
@@ -179,9 +120,9 @@ fn a_table_shows_every_coder_lossless() {
 
 #[test]
 fn a_submission_restores_its_files() {
-    let bench = Bench::with_segments();
+    let bench = with_segments();
     bench.write("decoder", "#!/bin/sh\n");
-    let text = bench.succeeds("submission in -o submission.zip --decoder decoder");
+    let text = bench.succeeds("tokens submission in -o submission.zip --decoder decoder");
     let zip = bench.read("submission.zip");
     assert!(text.contains(&format!("{} bytes", zip.len())), "{text}");
     assert!(text.contains(&format!("Compression rate: {:.1}", 6.0 * 20.0 * 128.0 * 1.25 / zip.len() as f64)), "{text}");
@@ -191,17 +132,17 @@ fn a_submission_restores_its_files() {
     let mut archive = Vec::new();
     std::io::copy(&mut zip.by_name("tokens.bin").unwrap(), &mut archive).unwrap();
     bench.write("tokens.bin", archive);
-    bench.succeeds("decompress tokens.bin -o out");
-    assert_eq!(bench.files("out"), bench.files("in"));
-    bench.refuses("submission in -o other.zip --decoder nowhere", &["nowhere", "--decoder"]);
+    bench.succeeds("tokens decompress tokens.bin -o out");
+    assert_eq!(files(&bench, "out"), files(&bench, "in"));
+    bench.refuses("tokens submission in -o other.zip --decoder nowhere", &["nowhere", "--decoder"]);
 }
 
 #[test]
 fn what_is_no_token_video_is_refused_by_name() {
-    let bench = Bench::with_segments();
+    let bench = with_segments();
     let bad = |name: &str, content: Vec<u8>, words: &[&str]| {
         bench.write(name, content);
-        bench.refuses(&format!("compress in {name} -o x.bin"), &[&[name], words].concat());
+        bench.refuses(&format!("tokens compress in {name} -o x.bin"), &[&[name], words].concat());
     };
     let i2 = |shape: &str, data: &[u8]| npy(&dictionary("'<i2'", "False", shape), data);
     bad("empty.npy", Vec::new(), &["empty"]);
@@ -216,24 +157,24 @@ fn what_is_no_token_video_is_refused_by_name() {
     bad("large.npy", npy(&dictionary("'<i4'", "False", "(1, 1)"), &[0, 0, 1, 0]), &["65536", "65535"]);
     bad("hostile.npy", i2("(268435456, 1, 1)", &[]), &["536870912"]);
     fs::create_dir(bench.path("hollow")).unwrap();
-    bench.refuses("compress hollow -o x.bin", &["hollow"]);
-    bench.refuses("compress nowhere -o x.bin", &["nowhere"]);
+    bench.refuses("tokens compress hollow -o x.bin", &["hollow"]);
+    bench.refuses("tokens compress nowhere -o x.bin", &["nowhere"]);
 }
 
 #[test]
 fn damage_is_noticed_before_anything_is_written() {
-    let bench = Bench::with_segments();
-    bench.succeeds("compress in -o x.bin --group 2");
+    let bench = with_segments();
+    bench.succeeds("tokens compress in -o x.bin --group 2");
     let archive = bench.read("x.bin");
     bench.write("cut.bin", &archive[..archive.len() - 9]);
     let mut changed = archive.clone();
     changed[archive.len() / 2] ^= 1;
     bench.write("changed.bin", changed);
     bench.write("newer.bin", [&archive[..4], &[9], &archive[5..]].concat());
-    bench.refuses("decompress cut.bin -o out", &["cut.bin", "damaged or cut off"]);
-    bench.refuses("decompress changed.bin -o out", &["changed.bin", "damaged or cut off"]);
-    bench.refuses("decompress newer.bin -o out", &["newer.bin", "version 9"]);
-    bench.refuses(&format!("decompress {} -o out", segment_name(0)), &["token.npy", "not an archive"]);
-    bench.refuses("decompress nowhere.bin -o out", &["nowhere.bin"]);
-    bench.refuses("compress in -o in", &["in:", "folder"]);
+    bench.refuses("tokens decompress cut.bin -o out", &["cut.bin", "damaged or cut off"]);
+    bench.refuses("tokens decompress changed.bin -o out", &["changed.bin", "damaged or cut off"]);
+    bench.refuses("tokens decompress newer.bin -o out", &["newer.bin", "version 9"]);
+    bench.refuses(&format!("tokens decompress {} -o out", segment_name(0)), &["token.npy", "not an archive"]);
+    bench.refuses("tokens decompress nowhere.bin -o out", &["nowhere.bin"]);
+    bench.refuses("tokens compress in -o in", &["in:", "folder"]);
 }
