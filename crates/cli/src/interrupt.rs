@@ -31,3 +31,8 @@ pub fn watch_interrupts() -> anyhow::Result<()> {
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
+
+/// An error once Ctrl-C was pressed or SIGTERM came; for work that leaves nothing to be resumed.
+pub fn unless_interrupted() -> Result<(), Interrupted> {
+    if interrupted() { Err(Interrupted) } else { Ok(()) }
+}

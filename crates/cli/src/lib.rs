@@ -9,7 +9,7 @@ mod progress;
 use std::fmt;
 use std::process::ExitCode;
 
-pub use interrupt::{Interrupted, interrupted, watch_interrupts};
+pub use interrupt::{Interrupted, interrupted, unless_interrupted, watch_interrupts};
 pub use progress::Progress;
 
 /// An error that is the program's own fault rather than the user's: exit code 1.

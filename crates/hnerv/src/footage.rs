@@ -35,6 +35,7 @@ fn decode(path: &Path, size: (usize, usize), evaluators: Option<&mut Evaluators>
     let mut targets = Targets::new(describe(path, &clip, size)?);
     let Some(evaluators) = evaluators else {
         for frame in clip {
+            cli::unless_interrupted()?;
             targets.push(&frame?)?;
         }
         return Ok(targets);
@@ -42,6 +43,7 @@ fn decode(path: &Path, size: (usize, usize), evaluators: Option<&mut Evaluators>
     let mut outputs = OutputCache::of_user().clip(path, evaluators)?;
     let (known, mut samples, mut first) = (outputs.cached(), Vec::new(), None);
     for (index, frame) in clip.enumerate() {
+        cli::unless_interrupted()?;
         let frame = frame?;
         targets.push(&frame)?;
         let input = (index / 2 >= known).then(|| evaluator_input(&frame));

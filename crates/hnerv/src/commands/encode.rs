@@ -198,7 +198,8 @@ fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Origi
         let (cost, worth) = original.measure(source, &point.representation, point.bytes)?;
         let lambda = point.lambda.map_or("plain".into(), |lambda| format!("lambda {lambda:.5}"));
         writeln!(stdout, "{lambda}: {} bytes, {worth}", point.bytes).context("standard output")?;
-        if cli::interrupted() { Err(cli::Interrupted.into()) } else { Ok(cost) }
+        cli::unless_interrupted()?;
+        Ok(cost)
     })?;
     Ok(point.representation)
 }
