@@ -27,6 +27,13 @@ pub(crate) struct LayerCurvature {
     pub scale: Vec<f64>,
 }
 
+impl LayerCurvature {
+    /// The mean over the output channels of what multiplies the common matrix.
+    pub fn mean_scale(&self) -> f64 {
+        self.scale.iter().sum::<f64>() / self.scale.len() as f64
+    }
+}
+
 /// Curvature of a whole representation.
 pub(crate) struct Curvature {
     /// One for each weight with its bias, in the order of [`repr::Architecture::parameters`].

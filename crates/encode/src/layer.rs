@@ -58,7 +58,7 @@ pub(crate) fn quantize_layer(
 ) -> QuantizedLayer {
     let n = curvature.columns;
     let diagonal = |i: usize| curvature.inverse_root[i * n + i].powi(-2);
-    let scale = curvature.scale.iter().sum::<f64>() / curvature.scale.len() as f64;
+    let scale = curvature.mean_scale();
     let sensitivity = scale * (0..n - 1).map(diagonal).sum::<f64>() / (n - 1) as f64;
     let bias_step = short_step(balanced_step(scale * diagonal(n - 1), lambda).max(largest(bias) / LIMIT));
     let (finest, coarsest) = (largest(weight) / LIMIT, largest(weight).max(1e-30));
@@ -67,20 +67,24 @@ pub(crate) fn quantize_layer(
     let clamped = around.clone().map(|step| short_step(step.clamp(finest, coarsest)));
     let mut steps: Vec<f32> = clamped.chain(Some(trained).filter(|&step| f64::from(step) >= finest * 0.999)).collect();
     steps.dedup();
-    // An integer's part in the distortion is about the same for all outputs if an output of four times the mean scale has
-    // half the step; whole octaves cost few bits.
-    let octaves = |step: f32, row: &[f32], own: f64| {
-        let needed = (largest(row) / LIMIT / f64::from(step)).log2().ceil();
-        ((scale / own).log2() / 2.0).round().max(needed) as i32
-    };
-    let each = |step: f32| {
-        let rows = weight.chunks(n - 1).zip(&curvature.scale);
-        rows.map(|(row, &own)| (step * 2f32.powi(octaves(step, row, own))).min(LARGEST_STEP)).collect()
-    };
-    let grids = steps.iter().map(|&step| vec![step]).chain(around.map(|step| each(short_step(step.min(coarsest)))));
+    let each = around.map(|step| output_steps(short_step(step.min(coarsest)), weight, curvature));
+    let grids = steps.iter().map(|&step| vec![step]).chain(each);
     let tries = grids.map(|steps| quantize_at(weight, bias, curvature, steps, bias_step, lambda));
     let cost = |layer: &QuantizedLayer| layer.distortion + lambda * layer.bits;
     tries.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or_default()
+}
+
+/// Steps of all outputs, `step` for one of the mean scale. An integer's part in the distortion is about the same for all if an
+/// output of four times the scale has half the step; whole octaves cost few bits. None is finer than its output's largest value
+/// allows.
+fn output_steps(step: f32, weight: &[f32], curvature: &LayerCurvature) -> Vec<f32> {
+    let mean = curvature.mean_scale();
+    let rows = weight.chunks(curvature.columns - 1).zip(&curvature.scale);
+    let octaves = rows.map(|(row, scale)| {
+        let needed = (largest(row) / LIMIT / f64::from(step)).log2().ceil();
+        ((mean / scale).log2() / 2.0).round().max(needed) as i32
+    });
+    octaves.map(|octaves| (step * 2f32.powi(octaves)).min(LARGEST_STEP)).collect()
 }
 
 /// Quantizes a layer on given grids. Values of a row are rounded one after another; the error of each is made good as far
