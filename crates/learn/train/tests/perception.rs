@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use common::{HEIGHT, WIDTH, Watch, recipe, scene};
 use frames::RgbFrame;
@@ -15,7 +15,7 @@ use train::{
 };
 
 fn asset(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets").join(name)
+    testdata::asset(name)
 }
 
 fn paths() -> EvaluatorsConfig {

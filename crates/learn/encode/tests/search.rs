@@ -116,8 +116,7 @@ fn the_metric_falls_on_the_frames_that_inflate_gives() {
     use_library(&library).unwrap();
     let source = common::source(3);
     let targets = common::original(&source);
-    let model =
-        |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../perception/tests/assets").join(name);
+    let model = |name: &str| testdata::asset_of("metric/perception", name);
     let mut evaluators = Evaluators::load(&model("segnet.onnx"), &model("posenet.onnx"), 1).unwrap();
     let mut outputs = |representation: &Representation, shift: f32| -> Vec<SampleOutputs> {
         let decoder = decoder::Decoder::new(representation).unwrap();

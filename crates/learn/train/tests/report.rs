@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use common::{Watch, recipe, scene};
 use frames::RgbFrame;
@@ -12,7 +12,7 @@ use train::{Device, EvaluatorsConfig, LossConfig, Metrics, Outcome, RunFolder, S
 
 /// Tiny evaluators, made for tests.
 fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../perception/tests/assets").join(name)
+    testdata::asset_of("metric/perception", name)
 }
 
 /// Frame `index` as the clip has it.

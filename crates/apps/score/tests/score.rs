@@ -11,7 +11,7 @@ use video::Clip;
 
 /// One of the tiny models that the metric's own tests use.
 fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../perception/tests/assets").join(name)
+    testdata::asset_of("metric/perception", name)
 }
 
 /// Runs `score`; nothing where ONNX Runtime is not installed.

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The workspace root.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
 /// A file or folder of the outside data: `relative` under HNERV_DATA, by default `../shared` from the workspace root.
@@ -26,6 +26,11 @@ pub fn shared(relative: &str) -> Option<PathBuf> {
 /// A file or folder under the workspace's `assets`.
 pub fn asset(relative: &str) -> PathBuf {
     root().join("assets").join(relative)
+}
+
+/// A file among the test assets of a crate, itself given by its folder under `crates`: tests of other crates use them too.
+pub fn asset_of(package: &str, name: &str) -> PathBuf {
+    root().join("crates").join(package).join("tests/assets").join(name)
 }
 
 /// The ONNX Runtime library: ORT_DYLIB_PATH, else `libonnxruntime.so`, with or without a version, in the workspace's
@@ -52,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_workspace_root_holds_this_crate_and_absent_data_is_none() {
-        assert!(root().join("crates/testdata/Cargo.toml").is_file());
+        assert!(root().join("crates/base/testdata/Cargo.toml").is_file());
         assert!(asset("x").ends_with("assets/x"));
         assert_eq!(shared("no such file"), None);
     }

@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ learning_rate = 1e-2
 
 /// One of the clips that the decoding of clips is tested with.
 fn clip(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../video/tests/assets").join(name)
+    testdata::asset_of("media/video", name)
 }
 
 /// A bench with a clip and a recipe for it.
@@ -209,8 +209,7 @@ fn ctrl_c_leaves_a_checkpoint_and_resume_ends_where_an_undisturbed_run_does() {
 fn the_challenge_clip_is_asked_for() {
     let bench = with_clip(1);
     fs::create_dir(bench.path("configs")).unwrap();
-    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/base.toml"), bench.path("configs/base.toml"))
-        .unwrap();
+    fs::copy(testdata::root().join("configs/base.toml"), bench.path("configs/base.toml")).unwrap();
     let words = ["videos/0.mkv", "37,545,489 bytes", "github.com/commaai/comma_video_compression_challenge", "--clip"];
     bench.refuses("train configs/base.toml", &words);
     bench.refuses("train recipe.toml --clip nowhere.mkv", &["nowhere.mkv", "--clip"]);
