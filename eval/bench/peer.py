@@ -15,7 +15,7 @@ from reference import CLIP_SIZE, LATENT_DIM, Reference
 from torch.nn import functional as F
 
 LAYOUT = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}[sys.argv[1]]
-# Batches of an epoch, as in crates/learn/train/examples/step.rs.
+# Batches of an epoch, as in crates/learn/run/examples/step.rs.
 EPOCH = 8
 
 

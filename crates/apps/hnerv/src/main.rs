@@ -22,6 +22,7 @@ struct Arguments {
 enum Command {
     Train(commands::train::Arguments),
     Targets(commands::targets::Arguments),
+    Report(commands::report::Arguments),
     Encode(commands::encode::Arguments),
     Inspect(commands::inspect::Arguments),
     Import(commands::import::Arguments),
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     cli::run(|arguments: Arguments| match arguments.command {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Targets(arguments) => commands::targets::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
         Command::Encode(arguments) => commands::encode::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Import(arguments) => commands::import::run(&arguments),

@@ -2,10 +2,10 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use repr::Representation;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a [`Share`] of an archive holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Section {
     /// Magic, version, layer table and clip.
@@ -21,7 +21,7 @@ pub enum Section {
 }
 
 /// One row of a [`Budget`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// What it is.
     pub section: Section,
@@ -47,7 +47,7 @@ impl Share {
 }
 
 /// Where every byte of an archive goes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// Size of the archive: the sum over all shares.
     pub bytes: usize,

@@ -25,7 +25,7 @@ use thiserror::Error;
 
 pub use cache::{ClipOutputs, OutputCache};
 pub use evaluators::{Evaluators, INPUT_HEIGHT, INPUT_WIDTH, PIXELS, POSE_LEN, Role, SampleOutputs, evaluator_input};
-pub use metric::{Distortions, Report, score};
+pub use metric::{Distortions, Report, Score, score};
 pub use runtime::{RuntimeError, use_library};
 
 /// Why frames cannot be evaluated.

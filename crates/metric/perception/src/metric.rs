@@ -47,6 +47,19 @@ pub fn score(segnet_distortion: f64, posenet_distortion: f64, rate: f64) -> f64 
     100.0 * segnet_distortion + (10.0 * posenet_distortion).sqrt() + 25.0 * rate
 }
 
+/// What the metric says of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Mean share of pixels whose class differs.
+    pub segnet: f64,
+    /// Mean squared error of the pose.
+    pub posenet: f64,
+    /// Bytes of the archive.
+    pub archive_bytes: usize,
+    /// The challenge's score, see [`score()`].
+    pub score: f64,
+}
+
 /// What `score` reports. [`Display`](fmt::Display) lays it out like the official evaluation; serialized, it has one key a
 /// field, unrounded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

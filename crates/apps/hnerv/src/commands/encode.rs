@@ -9,8 +9,9 @@ use cli::Progress;
 use encode::{Goal, Judge, Point, Quantizer, Search, SearchState, Source, fidelity, walk};
 use perception::Evaluators;
 use perception::targets::Targets;
+use report::RunFolder;
 use repr::Representation;
-use train::{Checkpoint, RunFolder, evaluate, quantize};
+use run::{Checkpoint, evaluate};
 
 use crate::commands::inspect;
 use crate::footage;
@@ -79,13 +80,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     cli::watch_interrupts()?;
     let path = checkpoint(&arguments.source)?;
     let checkpoint = Checkpoint::read(&path)?;
-    let plain = quantize(&checkpoint, arguments.bits).context(path.display().to_string())?;
+    let plain = checkpoint.quantize(arguments.bits).context(path.display().to_string())?;
     let source = if checkpoint.has_steps() && arguments.bits.is_none() {
         // Trained on its grid: what was trained are the rounded values.
         Source::of(plain)
     } else {
-        let (parameters, latents) = checkpoint.average();
-        Source { parameters, latents, plain }
+        let (parameters, latents) = checkpoint.floats();
+        let names = checkpoint.metadata.architecture.parameters().into_iter().map(|parameter| parameter.name);
+        Source { parameters: repr::Tensors(names.zip(parameters).collect()), latents: latents.to_vec(), plain }
     };
     // Before the hours that it may have taken are repeated.
     let kept = arguments.sidecar.then(|| Kept::of(arguments, &path)).transpose()?;

@@ -4,6 +4,7 @@ pub mod encode;
 pub mod frames;
 pub mod import;
 pub mod inspect;
+pub mod report;
 pub mod targets;
 pub mod tokens;
 mod tokens_bench;

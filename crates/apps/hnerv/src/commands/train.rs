@@ -1,11 +1,13 @@
 //! `hnerv train`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use cli::Progress;
-use perception::Evaluators;
-use train::{Config, Device, Evaluation, EvaluatorsConfig, Observer, Outcome, RunFolder, Score, Status, train_on};
+use perception::{Evaluators, Score};
+use recipe::{Recipe, RecipeFile};
+use report::RunFolder;
+use run::{Device, Evaluation, Job, Observer, Outcome, Status};
 
 use crate::footage;
 
@@ -45,18 +47,14 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut config = Config::read(&arguments.config, &arguments.set)?;
+    let mut recipe = Recipe::read(&arguments.config, &arguments.set)?;
     if let Some(clip) = &arguments.clip {
-        (config.clip.path, config.clip.source) = (clip.clone(), None);
+        recipe = recipe.with_clip(clip.clone());
     }
     if let Some((segnet, posenet)) = arguments.segnet.clone().zip(arguments.posenet.clone()) {
-        config.evaluators = Some(EvaluatorsConfig { segnet, posenet, source: None });
+        recipe = recipe.with_evaluators(segnet, posenet);
     }
-    if !config.clip.path.exists() {
-        let source = config.clip.source.map(|text| format!("; {text}")).unwrap_or_default();
-        bail!("the clip {} is absent{source}; or give another one with --clip", config.clip.path.display());
-    }
-    config.clip.path = config.clip.path.canonicalize().context(config.clip.path.display().to_string())?;
+    let recipe = recipe.located(located)?;
 
     let stem = arguments.config.file_stem().unwrap_or_default();
     let folder = RunFolder::new(arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem)));
@@ -64,47 +62,42 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     cli::watch_interrupts()?;
-    let mut evaluators = match &mut config.evaluators {
+    let mut evaluators = match recipe.evaluators() {
         Some(paths) => {
-            for path in [&mut paths.segnet, &mut paths.posenet] {
-                if !path.exists() {
-                    let source = paths.source.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
-                    bail!(
-                        "the evaluator {} is absent{source}; or give others with --segnet and --posenet",
-                        path.display()
-                    );
-                }
-                *path = path.canonicalize().context(path.display().to_string())?;
-            }
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let threads = arguments.threads.map_or(cores, usize::from);
             Some(Evaluators::load(&paths.segnet, &paths.posenet, threads)?)
         }
         None => None,
     };
-    let targets = footage::load(&config.clip.path, config.decoder.output_size(), evaluators.as_mut())?;
-    let clip = train::clip(&targets);
+    let targets = footage::load(&recipe.clip().path, recipe.decoder().output_size(), evaluators.as_mut())?;
+    let clip = run::clip(&targets);
     eprintln!(
         "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
         clip.name,
         clip.frames,
-        config.decoder.parameter_count(),
-        config.decoder.flops() as f64 / 1e9,
-        config.epochs(),
+        recipe.decoder().parameter_count(),
+        recipe.decoder().flops() as f64 / 1e9,
+        recipe.epochs(),
         arguments.device,
         folder.path().display(),
     );
     let mut display = Display { progress: None };
-    let (device, resume) = (arguments.device, arguments.resume);
-    let outcome = train_on(device, &config, &targets, evaluators.as_mut(), &folder, resume, &mut display)?;
-    match outcome {
+    let job = Job {
+        recipe: &recipe,
+        targets: &targets,
+        evaluators: evaluators.as_mut(),
+        folder: &folder,
+        resume: arguments.resume,
+    };
+    match run::run(arguments.device, job, &mut display)? {
         Outcome::Interrupted => {
             eprintln!("train: stopped, checkpoint written; go on with --resume");
             Err(cli::Interrupted.into())
         }
         Outcome::Finished { archive_bytes, evaluation, seconds } => {
             if let Some(progress) = display.progress {
-                progress.finish(format!("{} epochs", config.epochs()));
+                progress.finish(format!("{} epochs", recipe.epochs()));
             }
             let (archive, minutes) = (folder.archive(), seconds / 60.0);
             let worth = worth(&evaluation);
@@ -114,6 +107,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             writeln!(std::io::stdout(), "{line}").context("standard output")
         }
     }
+}
+
+/// Where a file of the recipe lies, from the root; `source` is how to get it.
+fn located(file: RecipeFile, path: &Path, source: Option<&str>) -> anyhow::Result<PathBuf> {
+    if !path.exists() {
+        let source = source.map(|text| format!("; {text}")).unwrap_or_default();
+        let (what, else_) = match file {
+            RecipeFile::Clip => ("clip", "another one with --clip"),
+            RecipeFile::Evaluator => ("evaluator", "others with --segnet and --posenet"),
+        };
+        bail!("the {what} {} is absent{source}; or give {else_}", path.display());
+    }
+    path.canonicalize().context(path.display().to_string())
 }
 
 /// An evaluation in words.

@@ -1,0 +1,155 @@
+//! The decoder as differentiable burn operations; what it computes is defined by [`repr::Architecture`], as for the
+//! `decoder` crate, and a test holds the two together.
+
+use burn_core::tensor::backend::Backend;
+use burn_core::tensor::{Tensor, TensorData};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use repr::{Architecture, FRAMES_PER_SAMPLE, Layer, ParameterRole, Refine, Stage};
+
+use crate::layers::{ConvWeights, Layers};
+use crate::parameters::Parameters;
+
+/// Initial parameters. Weights and biases are uniform in `±1/sqrt(fan_in)` (PyTorch's default for both kinds of layer),
+/// latents normal with standard deviation `latent_init`.
+pub fn initialize<B: Backend>(
+    architecture: &Architecture,
+    samples: usize,
+    latent_init: f64,
+    seed: u64,
+    device: &B::Device,
+) -> Parameters<Tensor<B, 2>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut weights = Vec::new();
+    let mut fan_in = 1;
+    for parameter in architecture.parameters() {
+        // A bias follows its weight and shares its bound.
+        if parameter.role != ParameterRole::Bias {
+            fan_in = parameter.fan_in();
+        }
+        let bound = 1.0 / (fan_in as f32).sqrt();
+        let values: Vec<f32> = (0..parameter.len()).map(|_| rng.random_range(-bound..=bound)).collect();
+        let shape = [parameter.shape[0], parameter.fan_in()];
+        weights.push(Tensor::from_data(TensorData::new(values, shape), device));
+    }
+    // Irwin-Hall: the sum of twelve uniforms is normal enough for a start, and the same on every machine.
+    let mut normal = || (0..12).map(|_| rng.random_range(0.0..1.0f32)).sum::<f32>() - 6.0;
+    let values: Vec<f32> = (0..samples * architecture.latent_dim).map(|_| latent_init as f32 * normal()).collect();
+    let latents = Tensor::from_data(TensorData::new(values, [samples, architecture.latent_dim]), device);
+    Parameters { weights, log_steps: None, latents }
+}
+
+/// Frames of `latents` (`[n, latent_dim]`): `[n, 6, height, width]`, the pair's first frame in channels 0 to 2, its second in
+/// 3 to 5, RGB in 0..1.
+///
+/// `weights` must be those that [`initialize`] makes for this architecture.
+pub fn decode<B: Layers>(architecture: &Architecture, weights: &[Tensor<B, 2>], latents: Tensor<B, 2>) -> Tensor<B, 4> {
+    let mut pairs = weights.chunks_exact(2);
+    let mut take = || pairs.next().map(|pair| ConvWeights { weight: pair[0].clone(), bias: pair[1].clone() });
+    let mut conv = || take().expect("a weight and a bias for every convolution");
+
+    let [n, _] = latents.dims();
+    let stem = architecture.stem;
+    let ConvWeights { weight, bias } = conv();
+    let linear = latents.matmul(weight.transpose()) + bias.transpose();
+    let mut x = linear.sin().reshape([n, stem.channels, stem.height, stem.width]);
+
+    for layer in &architecture.layers {
+        match *layer {
+            Layer::Stage(Stage { channels, upscale, kernel }) => {
+                let weights = conv();
+                let skip = (x.dims()[1] != channels).then(&mut conv);
+                x = B::stage(x, weights, skip, kernel, upscale);
+            }
+            Layer::Refine(Refine { dilation, gain, .. }) => {
+                let (first, second) = (conv(), conv());
+                x = B::refine(x, first, second, dilation, gain);
+            }
+        }
+    }
+
+    let heads: [ConvWeights<B>; FRAMES_PER_SAMPLE] = std::array::from_fn(|_| conv());
+    let weight = Tensor::cat(heads.iter().map(|head| head.weight.clone()).collect(), 0);
+    let bias = Tensor::cat(heads.iter().map(|head| head.bias.clone()).collect(), 0);
+    B::heads(x, ConvWeights { weight, bias })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_autodiff::Autodiff;
+    use burn_flex::Flex;
+    use repr::Stem;
+
+    use crate::parameters::names;
+
+    /// Every kind of layer, few enough values for finite differences.
+    fn architecture() -> Architecture {
+        let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
+        let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
+        let layers = vec![stage(4, 2, 3), stage(3, 3, 1), refine, stage(3, 1, 3)];
+        Architecture { latent_dim: 3, stem: Stem { channels: 4, height: 2, width: 3 }, layers }
+    }
+
+    fn loss<B: Layers>(parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 1> {
+        let frames = decode(&architecture(), &parameters.weights, parameters.latents.clone());
+        let [n, c, h, w] = frames.dims();
+        // A different weight for every value, so that no error cancels.
+        let weights: Vec<f32> = (0..n * c * h * w).map(|i| ((i * 31 % 17) as f32 - 8.0) / 8.0).collect();
+        let weights = Tensor::from_data(TensorData::new(weights, [n, c, h, w]), &frames.device());
+        (frames * weights).sum()
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let device = Default::default();
+        let start: Parameters<Tensor<Flex, 2>> = initialize(&architecture(), 2, 0.5, 3, &device);
+        let leaves: Parameters<Tensor<Autodiff<Flex>, 2>> =
+            start.map(|_, tensor| Tensor::from_inner(tensor.clone()).require_grad());
+        let gradients = loss(&leaves).backward();
+        for key in start.keys(&names(&architecture())) {
+            let (leaf, tensor) = (leaves.get(key).unwrap(), start.get(key).unwrap());
+            let gradient: Vec<f32> = leaf.grad(&gradients).unwrap().into_data().iter().collect();
+            let values: Vec<f32> = tensor.clone().into_data().iter().collect();
+            let scale = gradient.iter().fold(0f32, |m, g| m.max(g.abs()));
+            for i in [0, values.len() / 2, values.len() - 1] {
+                let at = |delta: f32| {
+                    let mut moved = values.clone();
+                    moved[i] += delta;
+                    let mut parameters = start.clone();
+                    let moved = Tensor::from_data(TensorData::new(moved, tensor.dims()), &device);
+                    *parameters.get_mut(key).unwrap() = moved;
+                    f64::from(loss(&parameters).into_scalar())
+                };
+                let numeric = ((at(1e-2) - at(-1e-2)) / 2e-2) as f32;
+                let error = (numeric - gradient[i]).abs();
+                assert!(error <= 0.01 * scale + 2e-3, "{key:?}[{i}]: {} against {numeric}", gradient[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn frames_agree_with_the_decoder_that_inflate_runs() {
+        let device = Default::default();
+        let architecture = architecture();
+        let parameters: Parameters<Tensor<Flex, 2>> = initialize(&architecture, 2, 0.5, 5, &device);
+        let frames = decode(&architecture, &parameters.weights, parameters.latents.clone());
+        let frames: Vec<f32> = frames.into_data().iter().collect();
+        let mut tensors = repr::Tensors::default();
+        for (parameter, tensor) in architecture.parameters().into_iter().zip(&parameters.weights) {
+            let values = tensor.clone().into_data().iter().collect();
+            tensors.0.insert(parameter.name, repr::Tensor { shape: parameter.shape, values });
+        }
+        let latents: Vec<f32> = parameters.latents.clone().into_data().iter().collect();
+        let level = kernels::Level::detect();
+        let network = decoder::Network::new(&architecture, &tensors, (12, 18), level).unwrap();
+        let expected: Vec<f32> = latents
+            .chunks(3)
+            .flat_map(|latent| network.native(latent, &[]).unwrap())
+            .flat_map(|planes| planes.into_data())
+            .collect();
+        assert_eq!(frames.len(), expected.len());
+        let worst = frames.iter().zip(&expected).map(|(a, b)| (a * 255.0 - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-2, "{worst} levels");
+    }
+}

@@ -1,0 +1,127 @@
+//! Rounding to the archive's grid in the forward pass, identity in the backward pass (straight-through estimator, Bengio,
+//! Léonard, Courville 2013). The grids are those of [`repr::quantize_tensor`] and [`repr::quantize_latents`], or have a
+//! learned step (Esser et al. 2020, "Learned step size quantization", with the step's logarithm as the parameter).
+
+use burn_core::tensor::backend::{AutodiffBackend, Backend};
+use burn_core::tensor::{Tensor, TensorData};
+
+use crate::parameters::{Key, Parameters};
+
+/// Tensors on a device.
+type Tensors<B> = Parameters<Tensor<B, 2>>;
+
+/// Gives every parameter a learned step, if they have none, where the symmetric grid of `bits` puts it.
+pub fn add_steps<B: Backend>(parameters: &mut Tensors<B>, bits: u8) {
+    if parameters.log_steps.is_some() {
+        return;
+    }
+    let log_step = |tensor: &Tensor<B, 2>| {
+        let max = tensor.clone().abs().max().into_data().iter::<f32>().next().unwrap_or_default();
+        let step = repr::symmetric_step(max, bits).ln();
+        Tensor::from_data(TensorData::new(vec![step], [1, 1]), &tensor.device())
+    };
+    parameters.log_steps = Some(parameters.weights.iter().map(log_step).collect());
+}
+
+/// Every tensor rounded to its grid: parameters to `bits`, latents to 8 bits per dimension.
+pub fn fake_quantize<B: AutodiffBackend>(parameters: &Tensors<B>, bits: u8) -> Tensors<B> {
+    let round = |key: Key, tensor: &Tensor<B, 2>| {
+        let step = match key {
+            Key::Weight(index) => parameters.get(Key::LogStep(index)),
+            Key::LogStep(_) | Key::Latents => None,
+        };
+        if let Some(step) = step {
+            return round_to_step(tensor.clone(), step.clone().exp(), bits);
+        }
+        let exact = tensor.clone().inner();
+        let rounded =
+            if key == Key::Latents { round_latents(exact.clone()) } else { round_weights(exact.clone(), bits) };
+        tensor.clone() + Tensor::from_inner(rounded - exact)
+    };
+    let weights = parameters.weights.iter().enumerate().map(|(index, tensor)| round(Key::Weight(index), tensor));
+    Parameters { weights: weights.collect(), log_steps: None, latents: round(Key::Latents, &parameters.latents) }
+}
+
+/// The largest level of the symmetric grid of `bits`.
+pub fn levels(bits: u8) -> f64 {
+    f64::from((1i16 << (bits - 1)) - 1)
+}
+
+/// Differentiable in the step as well: `step * round(x / step)` with the rounding's slope taken as 1.
+fn round_to_step<B: AutodiffBackend>(x: Tensor<B, 2>, step: Tensor<B, 2>, bits: u8) -> Tensor<B, 2> {
+    let level = (x / step.clone()).clamp(-levels(bits), levels(bits));
+    let exact = level.clone().inner();
+    (level + Tensor::from_inner(exact.clone().round() - exact)) * step
+}
+
+fn round_weights<B: Backend>(x: Tensor<B, 2>, bits: u8) -> Tensor<B, 2> {
+    let step = x.clone().abs().max().reshape([1, 1]).div_scalar(levels(bits)).clamp_min(f32::MIN_POSITIVE);
+    (x / step.clone()).round() * step
+}
+
+fn round_latents<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    let minimum = x.clone().min_dim(0);
+    let step = (x.clone().max_dim(0) - minimum.clone()).div_scalar(255.0).clamp_min(f32::MIN_POSITIVE);
+    ((x - minimum.clone()) / step.clone()).round() * step + minimum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_autodiff::Autodiff;
+    use burn_core::tensor::TensorData;
+    use burn_flex::Flex;
+
+    type B = Autodiff<Flex>;
+
+    fn parameters() -> (Tensors<B>, Vec<f32>) {
+        let values: Vec<f32> = (0..24).map(|i| ((i * 37 % 29) as f32 - 14.0) * 0.01).collect();
+        let tensor = || Tensor::<B, 2>::from_data(TensorData::new(values.clone(), [6, 4]), &Default::default());
+        let (weight, latents) = (tensor().require_grad(), tensor().require_grad());
+        (Parameters { weights: vec![weight], log_steps: None, latents }, values)
+    }
+
+    fn values(tensor: &Tensor<B, 2>) -> Vec<f32> {
+        tensor.clone().into_data().to_vec().unwrap()
+    }
+
+    #[test]
+    fn the_grid_is_the_archives() {
+        let (parameters, expected) = parameters();
+        let rounded = fake_quantize(&parameters, 5);
+        let tensor = repr::Tensor { shape: vec![6, 4], values: expected.clone() };
+        let weight = repr::quantize_tensor("a.weight", &tensor, 5).unwrap().dequantize();
+        assert!(values(&rounded.weights[0]).iter().zip(&weight).all(|(a, b)| (a - b).abs() < 1e-6));
+        let latents = repr::quantize_latents(&expected, 4).unwrap();
+        let expected: Vec<f32> = (0..6).flat_map(|i| latents.row(i).unwrap()).collect();
+        assert!(values(&rounded.latents).iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn gradients_pass_straight_through() {
+        let (parameters, _) = parameters();
+        let rounded = fake_quantize(&parameters, 4);
+        let gradients = (rounded.weights[0].clone() * 3.0).sum().backward();
+        let gradient = parameters.weights[0].grad(&gradients).unwrap().into_data().to_vec::<f32>().unwrap();
+        assert!(gradient.iter().all(|g| *g == 3.0));
+    }
+
+    #[test]
+    fn learned_steps_begin_where_the_grid_is_and_have_a_gradient() {
+        let (parameters, floats) = parameters();
+        let mut inner: Tensors<Flex> = parameters.map(|_, tensor| tensor.clone().inner());
+        add_steps(&mut inner, 6);
+        let leaves: Tensors<B> = inner.map(|_, tensor| Tensor::from_inner(tensor.clone()).require_grad());
+        let rounded = fake_quantize(&leaves, 6);
+        assert!(leaves.log_steps.is_some() && rounded.log_steps.is_none());
+        let found = values(&rounded.weights[0]);
+        let tensor = repr::Tensor { shape: vec![6, 4], values: floats.clone() };
+        let expected = repr::quantize_tensor("a.weight", &tensor, 6).unwrap();
+        assert!(found.iter().zip(&expected.dequantize()).all(|(a, b)| (a - b).abs() < 1e-6));
+        // d/d(ln s) of the sum of s * round(w / s), slope of the rounding taken as 1: the sum of s * round(w / s) - w.
+        let gradients = rounded.weights[0].clone().sum().backward();
+        let slope: f32 = leaves.log_steps.unwrap()[0].grad(&gradients).unwrap().into_scalar();
+        let expected: f32 = expected.dequantize().iter().zip(&floats).map(|(q, w)| q - w).sum();
+        assert!((slope - expected).abs() < 1e-4, "{slope} against {expected}");
+    }
+}

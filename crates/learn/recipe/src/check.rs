@@ -1,0 +1,83 @@
+//! What a recipe may hold.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use crate::RecipeError;
+use crate::tables::{RecipeTable, StageTable, Trains};
+
+/// Rows and columns of what the evaluators see.
+const EVALUATOR_SIZE: (usize, usize) = (perception::INPUT_HEIGHT, perception::INPUT_WIDTH);
+
+/// Every value lies in its range and fits the others; `path` names the file in an error.
+pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<(), RecipeError> {
+    let file = File(path);
+    table.decoder.validate().map_err(|source| RecipeError::Architecture { path: path.into(), source })?;
+    let t = &table.training;
+    file.check((1..=256).contains(&t.batch), "training.batch", &t.batch, "1 to 256")?;
+    file.check((0.0..=1e6).contains(&t.gradient_clip), "training.gradient_clip", &t.gradient_clip, "0 to 1e6")?;
+    file.check((0.0..1.0).contains(&t.ema), "training.ema", &t.ema, "at least 0 and below 1")?;
+    file.check((0.0..=100.0).contains(&t.latent_init), "training.latent_init", &t.latent_init, "0 to 100")?;
+    file.check((repr::MIN_BITS..=repr::MAX_BITS).contains(&t.bits), "training.bits", &t.bits, "2 to 8")?;
+    file.check(t.evaluate_every > 0, "training.evaluate_every", &t.evaluate_every, "at least 1")?;
+    file.check(!table.stage.is_empty(), "stage", &"an empty list", "at least one [[stage]]")?;
+    table.stage.iter().enumerate().try_for_each(|(index, stage)| file.stage(table, index, stage))
+}
+
+/// The file that errors name.
+struct File<'a>(&'a Path);
+
+impl File<'_> {
+    fn check(&self, good: bool, key: &str, value: &dyn Display, range: &'static str) -> Result<(), RecipeError> {
+        if good {
+            return Ok(());
+        }
+        Err(RecipeError::OutOfRange { path: self.0.into(), key: key.into(), value: value.to_string(), range })
+    }
+
+    fn stage(&self, table: &RecipeTable, index: usize, stage: &StageTable) -> Result<(), RecipeError> {
+        let check = |good: bool, name: &str, value: &dyn Display, range: &'static str| {
+            self.check(good, &format!("stage.{index}.{name}"), value, range)
+        };
+        check((1..=1_000_000).contains(&stage.epochs), "epochs", &stage.epochs, "1 to 1000000")?;
+        let batch = stage.batch.unwrap_or(table.training.batch);
+        check((1..=256).contains(&batch), "batch", &batch, "1 to 256")?;
+        let loss = &stage.loss;
+        let mut factors = vec![
+            ("learning_rate", stage.learning_rate),
+            ("latent_rate", stage.latent_rate),
+            ("final_rate", stage.final_rate),
+            ("warm_up", stage.warm_up),
+            ("weight_decay", stage.weight_decay),
+        ];
+        factors.extend(loss.factors());
+        if let Some(muon) = &stage.muon {
+            factors.push(("muon.learning_rate", muon.learning_rate));
+            factors.push(("muon.weight_decay", muon.weight_decay));
+            check((0.0..1.0).contains(&muon.momentum), "muon.momentum", &muon.momentum, "at least 0, below 1")?;
+        }
+        for (name, value) in factors {
+            check((0.0..=1e6).contains(&value), name, &value, "0 to 1e6")?;
+        }
+        for (name, value) in loss.widths() {
+            check((1e-3..=1e3).contains(&value), name, &value, "0.001 to 1000")?;
+        }
+        let refresh = loss.rate.map_or(1, |rate| rate.refresh);
+        check((1..=1_000_000).contains(&refresh), "loss.rate.refresh", &refresh, "1 to 1000000")?;
+        let fits = stage.quantized || !stage.learned_steps;
+        check(fits, "learned_steps", &true, "false, or quantized true beside it")?;
+        check((0.0..=0.9).contains(&stage.adaptive), "adaptive", &stage.adaptive, "0 to 0.9")?;
+        let fits = stage.adaptive == 0.0 || loss.asks_evaluators();
+        check(fits, "adaptive", &stage.adaptive, "0, as the stage's loss does not ask the evaluators")?;
+        let fits = stage.trains == Trains::All || !stage.learned_steps && loss.rate.is_none();
+        check(fits, "trains", &"latents", "all beside learned_steps and loss.rate, which are the decoder's")?;
+        let any = loss.has_pixels() || loss.asks_evaluators();
+        check(any, "loss", &"all zero", "a weight above 0 for l1, mse, ssim, pose or segmentation")?;
+        let found = table.evaluators.is_some() || !loss.asks_evaluators();
+        let range = "a table with segnet and posenet, as a stage's loss asks them";
+        self.check(found, "evaluators", &"absent", range)?;
+        let size = table.decoder.output_size();
+        let fits = stage.round_trip || !loss.asks_evaluators() || size == EVALUATOR_SIZE;
+        check(fits, "round_trip", &false, "true, as the decoder's frames do not have the evaluators' size")
+    }
+}

@@ -1,0 +1,21 @@
+//! The recipe of a run: a TOML file, read once into a valid type.
+//!
+//! - [`tables`]: the file's tables and keys as they are written, nothing checked. They say what every key means and what it is
+//!   when it is absent.
+//! - [`Recipe`]: what comes out of the check, its [`TrainingStage`]s with it. Whoever holds one asks nothing again: numbers lie in
+//!   their ranges, and a stage has terms that ask evaluators only where the recipe names evaluators.
+//! - [`RecipeError`]: one line that names the file, the key and what it must be.
+
+mod check;
+mod error;
+mod read;
+mod recipe;
+mod stage;
+pub mod tables;
+
+pub use error::RecipeError;
+pub use recipe::{Recipe, RecipeFile};
+pub use stage::{
+    Grid, Loss, Muon, PerceptionTerms, PixelTerms, PoseTerm, RateTerm, Rates, SegmentationTerm, TrainingStage,
+};
+pub use tables::{PoseOver, RateModel, SegmentationKind, Start, Trains};

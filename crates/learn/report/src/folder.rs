@@ -1,0 +1,76 @@
+//! Where the files of a run lie.
+
+use std::path::{Path, PathBuf};
+
+/// A run folder's files.
+///
+/// ```text
+/// RUN/config.toml                    the resolved recipe
+/// RUN/checkpoints/last.safetensors   whole state, for --resume
+/// RUN/checkpoints/best.safetensors   moving average with the best score after quantization (without evaluators: the best
+///                                    PSNR), for hnerv encode
+/// RUN/metrics.jsonl                  a line per epoch
+/// RUN/events.out.tfevents.hnerv      the same figures for TensorBoard
+/// RUN/archive.bin                    the best checkpoint, encoded
+/// RUN/report.json, RUN/report/*.png  how the run went: figures, and images of some pairs
+/// RUN/report.html                    the page that is made of them
+/// ```
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The folder at `path`, which need not exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The resolved recipe.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// The resumable checkpoint.
+    pub fn last(&self) -> PathBuf {
+        self.0.join("checkpoints/last.safetensors")
+    }
+
+    /// The best checkpoint.
+    pub fn best(&self) -> PathBuf {
+        self.0.join("checkpoints/best.safetensors")
+    }
+
+    /// A line per epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    /// The figures of each epoch for TensorBoard, which finds the file by its name.
+    pub fn events(&self) -> PathBuf {
+        self.0.join("events.out.tfevents.hnerv")
+    }
+
+    /// The archive.
+    pub fn archive(&self) -> PathBuf {
+        self.0.join("archive.bin")
+    }
+
+    /// The report as data.
+    pub fn report_json(&self) -> PathBuf {
+        self.0.join("report.json")
+    }
+
+    /// The report as a page.
+    pub fn report_html(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    /// An image of the report.
+    pub(crate) fn image(&self, name: &str) -> PathBuf {
+        self.0.join("report").join(name)
+    }
+}

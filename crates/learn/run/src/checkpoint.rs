@@ -1,0 +1,353 @@
+//! Checkpoints: safetensors files that hold a run's whole state and what it is a state of.
+//!
+//! Tensors are named `ema/<parameter>` (what `hnerv encode` takes), and in a resumable checkpoint also
+//! `weights/<parameter>`, `moment_1/<parameter>`, `moment_2/<parameter>`, `rated/<parameter>`. Parameters are `[out, fan_in]`, biases
+//! `[out, 1]`, `latents` `[samples, latent_dim]`. The header's metadata has one key, `hnerv`, with the rest as JSON.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use engine::{HostState, Key, Parameters, Shapes, UnquantizableError, names};
+use repr::{Architecture, Clip, Representation, Tensor};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Largest checkpoint that is read: five copies of the largest decoder and its latents fit.
+const MAX_BYTES: u64 = 2 << 30;
+const METADATA_KEY: &str = "hnerv";
+const VERSION: u32 = 2;
+const GROUPS: [&str; 5] = ["ema", "weights", "moment_1", "moment_2", "rated"];
+
+/// What a checkpoint is a state of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Version of the checkpoint's layout.
+    pub version: u32,
+    /// The decoder.
+    pub architecture: Architecture,
+    /// Name of the clip, for the archive.
+    pub clip_name: String,
+    /// Frames of the clip.
+    pub clip_frames: usize,
+    /// Rows and columns of the clip's frames.
+    pub clip_size: (usize, usize),
+    /// Bits of the archive's weights.
+    pub bits: u8,
+    /// Where the run stood.
+    pub position: Position,
+}
+
+impl Metadata {
+    /// Metadata of this layout's version.
+    pub fn new(architecture: Architecture, clip: &Clip, bits: u8, position: Position) -> Self {
+        let clip_size = (clip.height, clip.width);
+        Self {
+            version: VERSION,
+            architecture,
+            clip_name: clip.name.clone(),
+            clip_frames: clip.frames,
+            clip_size,
+            bits,
+            position,
+        }
+    }
+
+    /// The clip.
+    pub fn clip(&self) -> Clip {
+        let (height, width) = self.clip_size;
+        Clip { name: self.clip_name.clone(), frames: self.clip_frames, height, width }
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Index of the stage.
+    pub stage: usize,
+    /// Finished epochs of that stage.
+    pub epoch: usize,
+    /// Finished steps of the epoch after that.
+    pub step: usize,
+    /// Finished epochs of all stages.
+    pub epochs_done: usize,
+    /// Sum of the losses of the finished steps of the running epoch.
+    pub loss_sum: f64,
+    /// Sum of the mean squared errors likewise, on RGB in 0..1; 0 where the loss has no pixel terms.
+    pub mse_sum: f64,
+    /// Sum of SegNet's and PoseNet's distortions likewise; 0 where they are not asked.
+    pub distortion_sums: [f64; 2],
+    /// SegNet's and PoseNet's distortion of each pair as of the end of the last epoch, when it was last trained on; empty
+    /// before they were asked.
+    #[serde(default)]
+    pub distortions: Vec<[f64; 2]>,
+    /// The same, with those of the running epoch.
+    #[serde(default)]
+    pub newest_distortions: Vec<[f64; 2]>,
+    /// Best evaluation so far, higher is better: minus the score, or the PSNR in dB where there are no evaluators.
+    pub best: Option<f64>,
+    /// Evaluations of this stage since then.
+    pub stale: usize,
+    /// Seconds trained.
+    pub seconds: f64,
+    /// Steps of the optimizer in this stage.
+    pub optimizer_steps: usize,
+}
+
+/// Why a checkpoint cannot be read or written.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The file cannot be read.
+    #[error("checkpoint {path}: {source}; check the path")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no checkpoint, damaged, or does not fit.
+    #[error("checkpoint {path}: {message}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Output(#[from] output::OutputError),
+}
+
+/// Shape and values by name: one of [`GROUPS`] as the file has it.
+type Group = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// A checkpoint in memory, on no device.
+pub struct Checkpoint {
+    /// What it is a state of.
+    pub metadata: Metadata,
+    /// The moving average of all that is learned.
+    pub average: Parameters<Vec<f32>>,
+    /// What else a resumable checkpoint holds.
+    rest: Option<Rest>,
+}
+
+struct Rest {
+    weights: Parameters<Vec<f32>>,
+    moments: [Parameters<Option<Vec<f32>>>; 2],
+    rated: Option<Parameters<Vec<f32>>>,
+}
+
+impl Checkpoint {
+    /// A resumable checkpoint of `state`.
+    pub fn of_state(metadata: Metadata, state: HostState) -> Self {
+        let HostState { average, weights, moments, rated, steps: _ } = state;
+        Self { metadata, average, rest: Some(Rest { weights, moments, rated }) }
+    }
+
+    /// A checkpoint of the moving average alone.
+    pub fn of_average(metadata: Metadata, average: Parameters<Vec<f32>>) -> Self {
+        Self { metadata, average, rest: None }
+    }
+
+    /// The state to resume from, or nothing for a checkpoint of the moving average alone.
+    pub fn state(&self) -> Option<HostState> {
+        let Rest { weights, moments, rated } = self.rest.as_ref()?;
+        Some(HostState {
+            average: self.average.clone(),
+            weights: weights.clone(),
+            moments: moments.clone(),
+            rated: rated.clone(),
+            steps: self.metadata.position.optimizer_steps,
+        })
+    }
+
+    /// The moving average in the architecture's shapes, and the latents, `[samples, latent_dim]` row-major. Where a grid's step
+    /// is learned, values beyond the grid's ends are those ends, as training took them.
+    pub fn floats(&self) -> (Vec<Tensor>, &[f32]) {
+        (self.average.tensors(&self.metadata.architecture, self.metadata.bits), &self.average.latents)
+    }
+
+    /// Whether the weights were trained on grids with learned steps.
+    pub fn has_steps(&self) -> bool {
+        self.average.log_steps.is_some()
+    }
+
+    /// The moving average, quantized: parameters as they were trained to be, with the checkpoint's own bits and learned steps, or
+    /// plainly to `bits` where some are given; latents to 8 bits.
+    pub fn quantize(&self, bits: Option<u8>) -> Result<Representation, UnquantizableError> {
+        let Metadata { architecture, bits: trained, .. } = &self.metadata;
+        self.average.quantize(architecture, &self.metadata.clip(), *trained, bits)
+    }
+
+    /// The groups of the file, in the order of [`GROUPS`].
+    fn groups(&self) -> [Group; GROUPS.len()] {
+        let layout = Layout::of(&self.metadata);
+        let mut groups: [Group; GROUPS.len()] = Default::default();
+        groups[0] = layout.group(&self.average.map(|_, values| Some(values.clone())));
+        if let Some(Rest { weights, moments: [first, second], rated }) = &self.rest {
+            groups[1] = layout.group(&weights.map(|_, values| Some(values.clone())));
+            groups[2] = layout.group(first);
+            groups[3] = layout.group(second);
+            if let Some(rated) = rated {
+                groups[4] = layout.group(&rated.map(|_, values| Some(values.clone())));
+            }
+        }
+        groups
+    }
+
+    /// Writes the file, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        let invalid = |message: String| CheckpointError::Invalid { path: path.into(), message };
+        let json = serde_json::to_string(&self.metadata).map_err(|e| invalid(e.to_string()))?;
+        let mut views = Vec::new();
+        let groups = self.groups();
+        for (group, prefix) in groups.iter().zip(GROUPS) {
+            for (name, (shape, values)) in group {
+                let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))
+                    .map_err(|e| invalid(e.to_string()))?;
+                views.push((format!("{prefix}/{name}"), view));
+            }
+        }
+        let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| invalid(e.to_string()))?;
+        Ok(output::write_whole(path, &bytes)?)
+    }
+
+    /// Reads and checks a checkpoint.
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let unreadable = |source| CheckpointError::Unreadable { path: path.into(), source };
+        let invalid = |message: String| CheckpointError::Invalid { path: path.into(), message };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > MAX_BYTES {
+            return Err(invalid(format!("{size} bytes, more than any checkpoint has; is it the right file?")));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let damaged = |e: safetensors::SafeTensorError| invalid(format!("not a whole safetensors file ({e})"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let json = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
+        let json = json.ok_or_else(|| invalid("a safetensors file, but not written by hnerv train".into()))?;
+        let metadata: Metadata = serde_json::from_str(json).map_err(|e| invalid(format!("its metadata: {e}")))?;
+        if metadata.version != VERSION {
+            let found = metadata.version;
+            return Err(invalid(format!(
+                "version {found}, this program reads {VERSION}; use the program that wrote it"
+            )));
+        }
+        metadata.architecture.validate().map_err(|e| invalid(e.to_string()))?;
+        metadata.clip().validate().map_err(|e| invalid(e.to_string()))?;
+
+        let mut groups: [Group; GROUPS.len()] = Default::default();
+        for (name, view) in SafeTensors::deserialize(&bytes).map_err(damaged)?.tensors() {
+            let Some((prefix, name)) = name.split_once('/') else { continue };
+            let Some(group) = GROUPS.iter().position(|known| *known == prefix) else { continue };
+            if view.dtype() != Dtype::F32 {
+                return Err(invalid(format!("{prefix}/{name} is not f32")));
+            }
+            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            groups[group].insert(name.to_string(), (view.shape().to_vec(), values));
+        }
+        if groups[0].is_empty() {
+            return Err(invalid("it holds no tensors under ema/".into()));
+        }
+        let layout = Layout::of(&metadata);
+        let [average, weights, first, second, rated] = groups;
+        let whole = |group: Group| layout.whole(group).map_err(invalid);
+        let average = whole(average)?;
+        let rest = if weights.is_empty() {
+            None
+        } else {
+            let weights = whole(weights)?;
+            let part = |group| layout.part(group, weights.log_steps.is_some()).map_err(invalid);
+            let moments = [part(first)?, part(second)?];
+            let rated = if rated.is_empty() { None } else { Some(whole(rated)?) };
+            Some(Rest { weights, moments, rated })
+        };
+        Ok(Self { metadata, average, rest })
+    }
+}
+
+/// Which tensors a checkpoint has, under which names and in which shapes.
+struct Layout {
+    names: Vec<String>,
+    shapes: Shapes,
+}
+
+impl Layout {
+    fn of(metadata: &Metadata) -> Self {
+        let shapes = Shapes::of(&metadata.architecture, metadata.clip().samples());
+        Self { names: names(&metadata.architecture), shapes }
+    }
+
+    /// Tensors as the file has them, as far as they are there.
+    fn group(&self, parameters: &Parameters<Option<Vec<f32>>>) -> Group {
+        let keys = parameters.keys(&self.names).into_iter();
+        let tensor = |key: Key| {
+            let values = parameters.get(key)?.clone()?;
+            Some((key.name(&self.names), (self.shapes.get(key).to_vec(), values)))
+        };
+        keys.filter_map(tensor).collect()
+    }
+
+    /// A group that has every tensor; steps, if it has any, for each of the parameters.
+    fn whole(&self, group: Group) -> Result<Parameters<Vec<f32>>, String> {
+        let any_step = (0..self.names.len()).any(|index| group.contains_key(&Key::LogStep(index).name(&self.names)));
+        let parameters = self.part(group, any_step)?;
+        let keys = parameters.keys(&self.names);
+        if let Some(key) = keys.into_iter().find(|&key| parameters.get(key).is_some_and(Option::is_none)) {
+            let (name, expected) = (key.name(&self.names), self.shapes.get(key));
+            return Err(format!("tensor {name} is missing, must be of shape {expected:?}"));
+        }
+        Ok(parameters.map(|_, values| values.clone().unwrap_or_default()))
+    }
+
+    /// The tensors of a group as far as they are there.
+    fn part(&self, mut group: Group, steps: bool) -> Result<Parameters<Option<Vec<f32>>>, String> {
+        let mut take = |key: Key| {
+            let name = key.name(&self.names);
+            let Some((shape, values)) = group.remove(&name) else { return Ok(None) };
+            let expected = self.shapes.get(key);
+            if shape != expected {
+                return Err(format!("tensor {name} is of shape {shape:?}, must be of shape {expected:?}"));
+            }
+            Ok(Some(values))
+        };
+        let weights = (0..self.names.len()).map(|index| take(Key::Weight(index))).collect::<Result<_, _>>()?;
+        let log_steps = (0..self.names.len()).map(|index| take(Key::LogStep(index)));
+        let log_steps = if steps { Some(log_steps.collect::<Result<_, _>>()?) } else { None };
+        Ok(Parameters { weights, log_steps, latents: take(Key::Latents)? })
+    }
+}
+#[cfg(test)]
+mod tests {
+    use repr::{Layer, Stage, Stem};
+
+    use super::*;
+
+    #[test]
+    fn beyond_a_learned_grid_there_is_its_end() {
+        let layers = vec![Layer::Stage(Stage { channels: 3, upscale: 2, kernel: 3 })];
+        let architecture = Architecture { latent_dim: 2, stem: Stem { channels: 3, height: 2, width: 3 }, layers };
+        let clip = Clip { name: "c".into(), frames: 4, height: 4, width: 6 };
+        let list = architecture.parameters();
+        let at = list.iter().position(|parameter| parameter.name == "rgb_0.bias").unwrap();
+        let mut weights: Vec<Vec<f32>> = list.iter().map(|parameter| vec![0.1; parameter.len()]).collect();
+        weights[at] = vec![0.5, -0.25, 40.0];
+        let log_steps = Some(vec![vec![0.01f32.ln()]; list.len()]);
+        let average = Parameters { weights, log_steps, latents: vec![0.1, 0.2, 0.3, 0.4] };
+        let metadata = Metadata::new(architecture, &clip, 8, Position::default());
+        let checkpoint = Checkpoint::of_average(metadata, average);
+        assert!(checkpoint.has_steps());
+        let values = checkpoint.floats().0[at].values.clone();
+        assert!((values[2] - 1.27).abs() < 1e-5 && values[..2] == [0.5, -0.25], "{values:?}");
+        let found = |bits| {
+            let representation = checkpoint.quantize(bits).unwrap();
+            representation.parameters.into_iter().nth(at).unwrap()
+        };
+        assert_eq!(found(None).values, [50, -25, 127]);
+        // Plainly in as many bits: the same end, no learned step.
+        let plain = found(Some(4));
+        assert_eq!(plain.values, [3, -1, 7]);
+        assert!((plain.dequantize()[2] - 1.27).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,134 @@
+//! What a run leaves at its end: the archive of its best checkpoint, and the report.
+
+use decoder::Decoder;
+use frames::Planes;
+use perception::targets::Targets;
+use perception::{Evaluators, evaluator_input};
+use report::{ClassMaps, MetricFigures, PairFigures, ReportError, RunReport, Seen, Subject};
+use repr::Representation;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::RunError;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::open::Job;
+use crate::pairs;
+
+/// Writes the archive and the report; returns the archive's bytes and what it is worth.
+pub(crate) fn finish(
+    job: &Job<'_>,
+    mut evaluators: Option<&mut Evaluators>,
+    seconds: f64,
+) -> Result<(usize, Evaluation), RunError> {
+    let representation = Checkpoint::read(&job.folder.best())?.quantize(None)?;
+    let bytes = archive::encode(&representation)?;
+    output::write_whole(job.folder.archive(), &bytes)?;
+    let evaluation = evaluate(&representation, job.targets, evaluators.as_deref_mut(), bytes.len())?;
+    let report = report(job, &representation, &bytes, &evaluation, seconds)?;
+    let subjects = subjects(&report.pairs, &representation, job.targets, evaluators)?;
+    report::write(job.folder, report, &subjects)?;
+    Ok((bytes.len(), evaluation))
+}
+
+fn report(
+    job: &Job<'_>,
+    representation: &Representation,
+    bytes: &[u8],
+    evaluation: &Evaluation,
+    seconds: f64,
+) -> Result<RunReport, RunError> {
+    let Job { recipe, targets, folder, .. } = job;
+    let original_bytes = pairs::clip_bytes(targets);
+    let rate = bytes.len() as f64 / original_bytes.get() as f64;
+    let metric = evaluation.score.map(|score| MetricFigures {
+        score: score.score,
+        segnet_distortion: score.segnet,
+        posenet_distortion: score.posenet,
+        rate,
+    });
+    let mut seen = Seen::all(&evaluation.pair_distortions).into_iter();
+    let pair = |&mse: &f64| PairFigures { psnr: frames::psnr(mse), seen: seen.next() };
+    Ok(RunReport {
+        clip: representation.clip.name.clone(),
+        frames: representation.clip.frames,
+        samples: representation.clip.samples(),
+        parameters: recipe.decoder().parameter_count(),
+        gflop_per_pair: recipe.decoder().flops() as f64 / 1e9,
+        original_bytes,
+        archive_bytes: bytes.len(),
+        metric,
+        psnr: evaluation.psnr,
+        mean_frame_psnr: mean_frame_psnr(targets),
+        training_seconds: seconds,
+        pairs: evaluation.pair_mse.iter().map(pair).collect(),
+        pictures: Vec::new(),
+        budget: archive::budget(bytes)?,
+        epochs: report::Metrics::read(&folder.metrics())?,
+        config: recipe.table().clone(),
+    })
+}
+
+/// The pairs that the page shows, with SegNet's view of them where there are evaluators.
+fn subjects(
+    pairs: &[PairFigures],
+    representation: &Representation,
+    targets: &Targets,
+    mut evaluators: Option<&mut Evaluators>,
+) -> Result<Vec<Subject>, RunError> {
+    let decoder = Decoder::new(representation)?;
+    let subject = |(label, sample)| -> Result<Subject, RunError> {
+        let [_, original] = pairs::pair(targets, sample);
+        let (height, width) = pairs::size(targets);
+        let original = original.iter().map(|&value| f32::from(value)).collect();
+        let drawing = |error: frames::FrameError| ReportError::Drawing(error.to_string());
+        let original = Planes::new(3, height, width, original).map_err(drawing)?;
+        let [_, reconstruction] = decoder.decode_native(sample)?;
+        let known = targets.outputs.as_ref().and_then(|outputs| outputs.samples.get(sample));
+        let classes = match (&mut evaluators, known) {
+            (Some(evaluators), Some(outputs)) => {
+                let [_, seen] = decoder.decode(sample)?.map(|frame| evaluator_input(&frame));
+                let reconstruction = evaluators.classes(&seen)?;
+                Some(ClassMaps { original: outputs.classes.clone(), reconstruction, seen: seen.to_rgb() })
+            }
+            _ => None,
+        };
+        Ok(Subject { label, sample, original, reconstruction, classes })
+    };
+    report::choose(pairs).into_iter().map(subject).collect()
+}
+
+/// PSNR in dB of the clip's mean frame, unrounded, in place of every frame: the floor, which a decoder reaches that ignores
+/// its latents.
+fn mean_frame_psnr(targets: &Targets) -> f64 {
+    let (count, length) = (targets.frame_count() as u64, targets.info.frame_len());
+    let mut sums = vec![(0, 0); length];
+    for frame in targets.frames().chunks_exact(length) {
+        for ((sum, squares), &value) in sums.iter_mut().zip(frame) {
+            let value = u64::from(value);
+            *sum += value;
+            *squares += value * value;
+        }
+    }
+    // In integers, as the difference of two large sums would lose digits.
+    let spread: f64 = sums.iter().map(|&(sum, squares)| (count * squares - sum * sum) as f64).sum();
+    frames::psnr(spread / (count * count) as f64 / length as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use frames::RgbFrame;
+    use perception::targets::TargetInfo;
+
+    use super::*;
+
+    #[test]
+    fn the_mean_frame_s_psnr_is_that_of_the_spread_around_it() {
+        let size =
+            TargetInfo { name: "clip".into(), clip_bytes: 1, clip_height: 1, clip_width: 2, height: 1, width: 2 };
+        let mut targets = Targets::new(size);
+        for level in [0, 10, 50] {
+            targets.push(&RgbFrame::new(2, 1, vec![level, 7, 0, 0, 0, 0]).unwrap()).unwrap();
+        }
+        // One value of six spreads around its mean of 20, by 400, 100 and 900.
+        assert!((mean_frame_psnr(&targets) - frames::psnr(1400.0 / 18.0)).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,27 @@
+//! A run: from a recipe and a clip made ready to a folder with an archive and a report. It drives the engine; what engine and
+//! evaluators find it stores.
+//!
+//! - [`run`]: a whole run of a [`Job`] on a [`Device`], resumable, telling its progress to an [`Observer`].
+//! - [`Checkpoint`]: the files that a run goes on from, and what [`Checkpoint::quantize`] makes of one.
+//!
+//! Scoring during training decodes through the `decoder` crate, so a figure in the metrics is what `inflate` gives.
+
+mod checkpoint;
+mod device;
+mod error;
+mod evaluate;
+mod finish;
+mod observer;
+mod open;
+mod pairs;
+mod sampling;
+mod session;
+
+pub use checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
+pub use device::{Device, run};
+pub use error::RunError;
+pub use evaluate::{EvaluateError, Evaluation, evaluate};
+pub use observer::{Observer, Status};
+pub use open::Job;
+pub use pairs::clip;
+pub use session::Outcome;

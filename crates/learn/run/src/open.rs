@@ -1,0 +1,145 @@
+//! How a run starts, or goes on: what fits together, the folder, the state to begin with.
+
+use std::path::PathBuf;
+
+use burn_core::tensor::backend::AutodiffBackend;
+use engine::{Engine, FrozenEvaluators, HostState, Layers, Setup};
+use onnx_burn::Network;
+use perception::Evaluators;
+use perception::targets::Targets;
+use recipe::Recipe;
+use report::{Metrics, RunFolder};
+use repr::Clip;
+
+use crate::checkpoint::{Checkpoint, Position};
+use crate::error::RunError;
+use crate::pairs;
+
+/// What is to be run, and where.
+pub struct Job<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// The clip, made ready for the recipe's decoder.
+    pub targets: &'a Targets,
+    /// Those that the recipe names, if it names any.
+    pub evaluators: Option<&'a mut Evaluators>,
+    /// Where everything is kept.
+    pub folder: &'a RunFolder,
+    /// Whether to go on with the run in the folder.
+    pub resume: bool,
+}
+
+/// A run between two of its steps, as it stands at its start.
+pub(crate) struct Opened<B: AutodiffBackend + Layers> {
+    pub clip: Clip,
+    pub engine: Engine<B>,
+    pub metrics: Metrics,
+    pub position: Position,
+}
+
+/// Checks that the parts of a job fit together, opens its folder and loads what a run goes on from.
+pub(crate) fn open<B: AutodiffBackend + Layers>(job: &Job<'_>, device: &B::Device) -> Result<Opened<B>, RunError> {
+    let Job { recipe, targets, folder, .. } = job;
+    let clip = pairs::clip(targets);
+    let size = |(height, width): (usize, usize)| format!("{height}x{width}");
+    let expected = recipe.decoder().output_size();
+    if pairs::size(targets) != expected {
+        return Err(RunError::OtherSize { found: size(pairs::size(targets)), expected: size(expected) });
+    }
+    if clip.frames == 0 {
+        return Err(RunError::NoFrames(clip.name));
+    }
+    check_evaluators(job)?;
+    let networks = networks(recipe, (clip.height, clip.width), device)?;
+    open_folder(job)?;
+    let (position, state) = resumed(job, &clip)?;
+    let setup = Setup {
+        architecture: recipe.decoder().clone(),
+        clip: clip.clone(),
+        clip_bytes: pairs::clip_bytes(targets),
+        training: recipe.training().clone(),
+    };
+    let metrics = Metrics::open(folder, position.epochs_done)?;
+    Ok(Opened { engine: Engine::new(setup, networks, state.as_ref(), device.clone()), clip, metrics, position })
+}
+
+/// The evaluators are there if the recipe names some, and the targets are theirs.
+fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
+    if job.recipe.evaluators().is_none() {
+        return Ok(());
+    }
+    let found = match (&job.targets.outputs, &job.evaluators) {
+        (None, _) => "holds no outputs",
+        (Some(_), None) => "was not read together with the networks",
+        (Some(outputs), Some(evaluators)) => {
+            let hashes = [evaluators.segnet_hash(), evaluators.posenet_hash()].map(|hash| *hash.as_bytes());
+            if [outputs.segnet, outputs.posenet] == hashes {
+                return Ok(());
+            }
+            "holds the outputs of others, not"
+        }
+    };
+    Err(RunError::OtherEvaluators { found })
+}
+
+/// The evaluators that the recipe names, as networks that can be trained through.
+fn networks<B: AutodiffBackend + Layers>(
+    recipe: &Recipe,
+    camera: (usize, usize),
+    device: &B::Device,
+) -> Result<Option<FrozenEvaluators<B>>, RunError> {
+    let Some(paths) = recipe.evaluators() else { return Ok(None) };
+    let batch = recipe.training().batch;
+    let segnet = Network::read(&paths.segnet, FrozenEvaluators::<B>::segnet_input(batch), device)?;
+    let posenet = Network::read(&paths.posenet, FrozenEvaluators::<B>::posenet_input(batch), device)?;
+    Ok(Some(FrozenEvaluators { segnet, posenet, camera }))
+}
+
+/// Refuses a folder that holds a run, or to resume one that holds another recipe; writes the recipe.
+fn open_folder(job: &Job<'_>) -> Result<(), RunError> {
+    let Job { recipe, folder, resume, .. } = job;
+    let (path, text) = (folder.config(), recipe.to_toml()?);
+    if !path.exists() && !folder.last().exists() {
+        return Ok(output::write_whole(&path, text.as_bytes())?);
+    }
+    if !resume {
+        return Err(RunError::Exists(folder.path().into()));
+    }
+    let io = |path: PathBuf| move |source| RunError::Io { path, source };
+    let before = std::fs::read_to_string(&path).map_err(io(path))?;
+    match difference(&before, &text) {
+        Some(difference) => Err(RunError::OtherRecipe { folder: folder.path().into(), difference }),
+        None => Ok(()),
+    }
+}
+
+/// The first line in which two recipes differ. Where clip and evaluators lie may change between starts; what they are is checked
+/// elsewhere.
+fn difference(before: &str, now: &str) -> Option<String> {
+    let recipe = |text: &str| -> Vec<String> {
+        let places = ["path =", "source =", "segnet =", "posenet ="];
+        let place = |line: &&str| places.iter().any(|key| line.starts_with(key));
+        text.lines().filter(|line| !place(line)).map(String::from).collect()
+    };
+    let (before, now) = (recipe(before), recipe(now));
+    let line = (0..before.len().max(now.len())).find(|&i| before.get(i) != now.get(i))?;
+    let text = |list: &[String]| list.get(line).cloned().unwrap_or("nothing".into());
+    Some(format!("there {}, here {}", text(&before), text(&now)))
+}
+
+/// Where a run stands that is to be resumed, and its state; the beginning where there is nothing to go on from.
+fn resumed(job: &Job<'_>, clip: &Clip) -> Result<(Position, Option<HostState>), RunError> {
+    let folder = job.folder;
+    if !job.resume || !folder.last().exists() {
+        return Ok((Position::default(), None));
+    }
+    let checkpoint = Checkpoint::read(&folder.last())?;
+    let before = checkpoint.metadata.clip();
+    if before != *clip {
+        let name = |clip: &Clip| format!("{} ({} frames of {}x{})", clip.name, clip.frames, clip.width, clip.height);
+        let (expected, found) = (name(&before), name(clip));
+        return Err(RunError::OtherClip { folder: folder.path().into(), expected, found });
+    }
+    let state = checkpoint.state();
+    Ok((checkpoint.metadata.position, state))
+}

@@ -1,0 +1,289 @@
+//! The curriculum over all pairs of a clip, resumable at any step.
+
+use std::time::Instant;
+
+use burn_core::tensor::backend::AutodiffBackend;
+use engine::{Batch, Engine, Layers, Origin, Parameters, schedule};
+use perception::Evaluators;
+use recipe::{Start, TrainingStage};
+use report::{EpochLine, Metrics};
+use repr::Clip;
+
+use crate::checkpoint::{Checkpoint, Metadata, Position};
+use crate::error::RunError;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::finish::finish;
+use crate::observer::{Observer, Status};
+use crate::open::{Job, Opened, open};
+use crate::pairs;
+use crate::sampling::{epoch_order, mean_pose};
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one of them in a program's life")]
+pub enum Outcome {
+    /// All stages are done.
+    Finished {
+        /// Size of the archive.
+        archive_bytes: usize,
+        /// What the archive is worth.
+        evaluation: Evaluation,
+        /// Seconds of training, over all starts.
+        seconds: f64,
+    },
+    /// Stopped by the observer, its checkpoint written.
+    Interrupted,
+}
+
+/// Runs a job on a device, until all stages are done or the observer interrupts.
+pub(crate) fn run_on<B: AutodiffBackend + Layers>(
+    mut job: Job<'_>,
+    device: &B::Device,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, RunError> {
+    let opened = open::<B>(&job, device)?;
+    let mut evaluators = job.evaluators.take();
+    let mut session = Session::new(&job, opened);
+    if !session.run(&mut evaluators, observer)? {
+        return Ok(Outcome::Interrupted);
+    }
+    let seconds = session.position.seconds;
+    let (archive_bytes, evaluation) = finish(&job, evaluators, seconds)?;
+    Ok(Outcome::Finished { archive_bytes, evaluation, seconds })
+}
+
+/// A run between two of its steps.
+struct Session<'a, B: AutodiffBackend + Layers> {
+    job: &'a Job<'a>,
+    clip: Clip,
+    engine: Engine<B>,
+    metrics: Metrics,
+    position: Position,
+    started: Instant,
+    /// Steps and seconds of earlier starts.
+    before: (usize, f64),
+    last_saved: Instant,
+}
+
+impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
+    fn new(job: &'a Job<'a>, opened: Opened<B>) -> Self {
+        let Opened { clip, engine, metrics, position } = opened;
+        let (now, before) = (Instant::now(), position.seconds);
+        let mut session =
+            Self { job, clip, engine, metrics, position, started: now, before: (0, before), last_saved: now };
+        session.before.0 = session.steps_done();
+        if let (0, Some(first)) = (session.before.0, session.stages().first()) {
+            session.engine.begin(first, Origin::Weights);
+        }
+        session
+    }
+
+    /// The recipe's.
+    fn stages(&self) -> &'a [TrainingStage] {
+        self.job.recipe.stages()
+    }
+
+    fn steps_per_epoch(&self, stage: &TrainingStage) -> usize {
+        self.clip.samples().div_ceil(stage.batch.get())
+    }
+
+    /// Steps of the whole run; a stage that ended early counts as if it had not.
+    fn steps(&self) -> usize {
+        self.stages().iter().map(|stage| stage.epochs.get() * self.steps_per_epoch(stage)).sum()
+    }
+
+    /// Steps up to here, counted likewise.
+    fn steps_done(&self) -> usize {
+        let (index, stages) = (self.position.stage, self.stages());
+        let finished = stages.iter().take(index).map(|stage| stage.epochs.get() * self.steps_per_epoch(stage));
+        let running = stages.get(index);
+        let running = running.map_or(0, |stage| self.position.epoch * self.steps_per_epoch(stage) + self.position.step);
+        finished.sum::<usize>() + running
+    }
+
+    /// False when interrupted; a checkpoint is written either way.
+    fn run(&mut self, evaluators: &mut Option<&mut Evaluators>, observer: &mut dyn Observer) -> Result<bool, RunError> {
+        while let Some(stage) = self.stages().get(self.position.stage) {
+            let patient = |position: &Position| stage.patience.is_none_or(|patience| position.stale < patience.get());
+            while self.position.epoch < stage.epochs.get() && patient(&self.position) {
+                if !self.epoch(stage, evaluators.as_deref_mut(), observer)? {
+                    self.save()?;
+                    return Ok(false);
+                }
+            }
+            self.position.stage += 1;
+            (self.position.epoch, self.position.stale) = (0, 0);
+            if let Some(next) = self.stages().get(self.position.stage) {
+                self.begin(next)?;
+            }
+            self.save()?;
+        }
+        Ok(true)
+    }
+
+    /// A stage begins from what the ones before left.
+    fn begin(&mut self, stage: &TrainingStage) -> Result<(), RunError> {
+        match stage.start {
+            Start::Average => self.engine.begin(stage, Origin::Average),
+            Start::Weights => self.engine.begin(stage, Origin::Weights),
+            // The end of every stage is evaluated, so there is one.
+            Start::Best => {
+                let best = Checkpoint::read(&self.job.folder.best())?;
+                self.engine.begin(stage, Origin::Parameters(&best.average));
+            }
+        }
+        Ok(())
+    }
+
+    /// One pass over all pairs, or what is left of it; false when interrupted.
+    fn epoch(
+        &mut self,
+        stage: &TrainingStage,
+        evaluators: Option<&mut Evaluators>,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, RunError> {
+        let training = self.job.recipe.training();
+        let (epoch, samples) = (self.position.epochs_done, self.clip.samples());
+        let order = epoch_order(training.seed, epoch, samples, stage.adaptive(), &self.position.distortions);
+        let (steps, batch) = (self.steps_per_epoch(stage), stage.batch.get());
+        let total = steps * stage.epochs.get();
+        let refresh = stage.loss.rate.map_or(1, |rate| rate.refresh.get());
+        let due = self.position.step == 0 && self.position.epoch.is_multiple_of(refresh);
+        self.engine.ask_coder(stage, due)?;
+        while self.position.step < steps {
+            if observer.interrupted() {
+                return Ok(false);
+            }
+            let begin = self.position.step * batch;
+            let samples = &order[begin..(begin + batch).min(order.len())];
+            let share = schedule(stage, self.position.epoch * steps + self.position.step, total);
+            self.step(stage, samples, share)?;
+            observer.status(&self.status(stage));
+            if self.last_saved.elapsed().as_secs() >= training.checkpoint_seconds {
+                self.save()?;
+            }
+        }
+        self.end_epoch(stage, evaluators, observer)?;
+        Ok(true)
+    }
+
+    /// One step of the optimizer, and its figures.
+    fn step(&mut self, stage: &TrainingStage, samples: &[usize], share: f64) -> Result<(), RunError> {
+        let targets = self.job.targets;
+        let originals = targets.outputs.as_ref().map(|outputs| outputs.samples.as_slice()).unwrap_or_default();
+        let batch = Batch {
+            samples,
+            frames: samples.iter().map(|&sample| pairs::pair(targets, sample)).collect(),
+            originals: samples.iter().filter_map(|&sample| originals.get(sample)).collect(),
+            mean_pose: mean_pose(&self.position.distortions),
+        };
+        let figures = self.engine.step(stage, &batch, share)?;
+        let position = &mut self.position;
+        if !figures.distortions.is_empty() {
+            position.newest_distortions.resize(self.clip.samples(), [0.0; 2]);
+        }
+        let mut means = [0.0; 2];
+        for (&sample, &distortions) in samples.iter().zip(&figures.distortions) {
+            position.newest_distortions[sample] = distortions;
+            means.iter_mut().zip(distortions).for_each(|(mean, d)| *mean += d / samples.len() as f64);
+        }
+        position.loss_sum += figures.loss;
+        position.mse_sum += figures.mse;
+        position.distortion_sums.iter_mut().zip(means).for_each(|(sum, value)| *sum += value);
+        position.step += 1;
+        position.seconds = self.before.1 + self.started.elapsed().as_secs_f64();
+        if !figures.loss.is_finite() {
+            return Err(RunError::Diverged { stage: stage.name.clone(), epoch: position.epochs_done + 1 });
+        }
+        Ok(())
+    }
+
+    fn end_epoch(
+        &mut self,
+        stage: &TrainingStage,
+        evaluators: Option<&mut Evaluators>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let status = self.status(stage);
+        let (loss, psnr, distortions) = (status.loss, status.psnr, status.distortions);
+        let (steps, epochs) = (self.steps_per_epoch(stage), stage.epochs.get());
+        let position = &mut self.position;
+        position.epoch += 1;
+        position.epochs_done += 1;
+        (position.step, position.loss_sum, position.mse_sum, position.distortion_sums) = (0, 0.0, 0.0, [0.0; 2]);
+        position.distortions.clone_from(&position.newest_distortions);
+
+        let (epoch, done) = (position.epoch, position.epochs_done);
+        let mut evaluation = None;
+        if done.is_multiple_of(self.job.recipe.training().evaluate_every) || epoch == epochs {
+            let average = self.engine.average();
+            let found = self.evaluate(&average, evaluators)?;
+            let value = found.score.map_or(found.psnr, |score| -score.score);
+            let best = self.position.best.is_none_or(|best| value > best);
+            self.position.stale = if best { 0 } else { self.position.stale + 1 };
+            if best {
+                self.position.best = Some(value);
+                Checkpoint::of_average(self.metadata(), average).write(&self.job.folder.best())?;
+            }
+            observer.evaluated(done, &found, best);
+            evaluation = Some(found);
+        }
+        self.position.seconds = self.before.1 + self.started.elapsed().as_secs_f64();
+        Ok(self.metrics.append(&EpochLine {
+            epoch: done,
+            stage: stage.name.clone(),
+            loss,
+            psnr,
+            segnet: distortions.map(|[segnet, _]| segnet),
+            posenet: distortions.map(|[_, posenet]| posenet),
+            learning_rate: stage.rates.decoder * schedule(stage, epoch * steps - 1, epochs * steps),
+            quantized_psnr: evaluation.as_ref().map(|evaluation| evaluation.psnr),
+            score: evaluation.and_then(|evaluation| evaluation.score),
+            seconds: self.position.seconds,
+        })?)
+    }
+
+    fn status<'s>(&self, stage: &'s TrainingStage) -> Status<'s> {
+        let (done, steps) = (self.steps_done(), self.steps_per_epoch(stage));
+        let total = self.steps();
+        let rate = (done - self.before.0) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let count = self.position.step.max(1) as f64;
+        let loss = &stage.loss;
+        Status {
+            stage: &stage.name,
+            step: done,
+            steps: total,
+            epoch: self.position.epochs_done,
+            epochs: self.job.recipe.epochs(),
+            loss: self.position.loss_sum / count,
+            psnr: loss.pixels.is_some().then(|| frames::psnr(self.position.mse_sum / count * 255.0 * 255.0)),
+            distortions: loss.perception.is_some().then(|| self.position.distortion_sums.map(|sum| sum / count)),
+            epochs_per_minute: rate / steps as f64 * 60.0,
+            seconds_left: (total - done) as f64 / rate.max(1e-9),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        let position = Position { optimizer_steps: self.engine.steps(), ..self.position.clone() };
+        let recipe = self.job.recipe;
+        Metadata::new(recipe.decoder().clone(), &self.clip, recipe.training().bits, position)
+    }
+
+    fn save(&mut self) -> Result<(), RunError> {
+        Checkpoint::of_state(self.metadata(), self.engine.state()).write(&self.job.folder.last())?;
+        self.last_saved = Instant::now();
+        Ok(())
+    }
+
+    /// The quantized moving average as an archive, through the decoder that `inflate` runs and the metric.
+    fn evaluate(
+        &self,
+        average: &Parameters<Vec<f32>>,
+        evaluators: Option<&mut Evaluators>,
+    ) -> Result<Evaluation, RunError> {
+        let recipe = self.job.recipe;
+        let representation = average.quantize(recipe.decoder(), &self.clip, recipe.training().bits, None)?;
+        let bytes = archive::encode(&representation)?.len();
+        Ok(evaluate(&representation, self.job.targets, evaluators, bytes)?)
+    }
+}

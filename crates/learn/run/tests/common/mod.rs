@@ -1,0 +1,117 @@
+//! A small moving scene and a small recipe, for runs that take seconds.
+
+#![allow(dead_code, reason = "each test file uses its share")]
+
+use frames::RgbFrame;
+use perception::Evaluators;
+use perception::targets::{TargetInfo, Targets};
+use recipe::Recipe;
+use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
+use report::RunFolder;
+use repr::{Architecture, Layer, Refine, Stage, Stem};
+use run::{Device, Evaluation, Job, Observer, Outcome, RunError, Status};
+
+pub const HEIGHT: usize = 48;
+pub const WIDTH: usize = 64;
+
+/// A bright square that moves over a gradient; odd frame count on request.
+pub fn scene(frames: usize) -> Targets {
+    let info = TargetInfo {
+        name: "scene".into(),
+        clip_bytes: 100_000,
+        clip_height: HEIGHT,
+        clip_width: WIDTH,
+        height: HEIGHT,
+        width: WIDTH,
+    };
+    let mut targets = Targets::new(info);
+    for t in 0..frames {
+        let pixel = |i: usize| {
+            let (y, x) = (i / WIDTH, i % WIDTH);
+            let inside = (10..26).contains(&y) && (4 + t..20 + t).contains(&x);
+            if inside { [230, 200, 60] } else { [(x * 3) as u8, (y * 4) as u8, 90] }
+        };
+        let data = (0..HEIGHT * WIDTH).flat_map(pixel).collect();
+        targets.push(&RgbFrame::new(WIDTH, HEIGHT, data).unwrap()).unwrap();
+    }
+    targets
+}
+
+/// Every kind of layer, three epochs, the last one quantized.
+pub fn recipe() -> RecipeTable {
+    let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
+    let decoder = Architecture {
+        latent_dim: 5,
+        stem: Stem { channels: 8, height: 6, width: 8 },
+        layers: vec![
+            stage(8, 2, 3),
+            stage(6, 2, 3),
+            Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
+            stage(6, 1, 1),
+            stage(4, 2, 3),
+        ],
+    };
+    let pixels = StageTable {
+        epochs: 4,
+        learning_rate: 1e-2,
+        final_rate: 0.1,
+        warm_up: 1.0,
+        ..StageTable::new("pixels", LossTable { l1: 1.0, mse: 0.5, ssim: 0.1, ..Default::default() })
+    };
+    let int8 = StageTable { name: "int8".into(), epochs: 2, learning_rate: 1e-3, quantized: true, ..pixels.clone() };
+    RecipeTable {
+        clip: ClipTable { path: "scene.mkv".into(), source: None },
+        evaluators: None,
+        decoder,
+        training: TrainingTable { batch: 2, evaluate_every: 2, ..Default::default() },
+        stage: vec![pixels, int8],
+    }
+}
+
+/// The recipe of some tables.
+pub fn checked(table: &RecipeTable) -> Recipe {
+    Recipe::new(table.clone(), std::path::Path::new("recipe.toml")).unwrap()
+}
+
+/// Runs a recipe on a device.
+pub fn run_on(
+    device: Device,
+    table: &RecipeTable,
+    targets: &Targets,
+    evaluators: Option<&mut Evaluators>,
+    folder: &RunFolder,
+    resume: bool,
+    watch: &mut Watch,
+) -> Result<Outcome, RunError> {
+    run::run(device, Job { recipe: &checked(table), targets, evaluators, folder, resume }, watch)
+}
+
+/// Interrupts after a number of steps, and remembers the losses.
+#[derive(Default)]
+pub struct Watch {
+    pub steps: usize,
+    pub stop_after: Option<usize>,
+    pub losses: Vec<f64>,
+    pub evaluations: Vec<f64>,
+}
+
+impl Watch {
+    pub fn stop_after(steps: usize) -> Self {
+        Self { stop_after: Some(steps), ..Default::default() }
+    }
+}
+
+impl Observer for Watch {
+    fn status(&mut self, status: &Status<'_>) {
+        self.steps += 1;
+        self.losses.push(status.loss);
+    }
+
+    fn evaluated(&mut self, _: usize, evaluation: &Evaluation, _: bool) {
+        self.evaluations.push(evaluation.psnr);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.stop_after.is_some_and(|steps| self.steps >= steps)
+    }
+}

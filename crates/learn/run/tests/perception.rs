@@ -1,0 +1,170 @@
+//! Runs whose loss asks the evaluators, on the project's own ones; skipped with a word without ONNX Runtime.
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::{HEIGHT, WIDTH, Watch, recipe, run_on, scene};
+use frames::RgbFrame;
+use perception::Evaluators;
+use perception::targets::{TargetOutputs, Targets};
+use recipe::tables::{EvaluatorsTable, LossTable, MuonTable, RateTable, RecipeTable, SegmentationTable, StageTable};
+use recipe::{PoseOver, RateModel, SegmentationKind, Start, Trains};
+use report::{Metrics, RunFolder};
+use run::{Checkpoint, Device, Outcome, RunError, evaluate};
+
+fn asset(name: &str) -> PathBuf {
+    testdata::asset(name)
+}
+
+fn paths() -> EvaluatorsTable {
+    EvaluatorsTable { segnet: asset("segnet-demo.onnx"), posenet: asset("posenet-demo.onnx"), source: None }
+}
+
+fn evaluators() -> Option<Evaluators> {
+    let EvaluatorsTable { segnet, posenet, .. } = paths();
+    Evaluators::load(&segnet, &posenet, 2).inspect_err(|error| eprintln!("skipped: {error}")).ok()
+}
+
+/// The scene with what the evaluators say of it.
+fn targets(evaluators: &mut Evaluators, frames: usize) -> Targets {
+    let mut targets = scene(frames);
+    let frame = |index: usize| {
+        let planes = targets.frame(index).unwrap();
+        let pixel = |i: usize| [0, 1, 2].map(|c| planes[c * HEIGHT * WIDTH + i]);
+        RgbFrame::new(WIDTH, HEIGHT, (0..HEIGHT * WIDTH).flat_map(pixel).collect()).unwrap()
+    };
+    let samples = (0..frames / 2).map(|i| evaluators.evaluate([&frame(2 * i), &frame(2 * i + 1)]).unwrap()).collect();
+    let [segnet, posenet] = [evaluators.segnet_hash(), evaluators.posenet_hash()].map(|hash| *hash.as_bytes());
+    targets.outputs = Some(TargetOutputs { segnet, posenet, samples });
+    targets
+}
+
+/// Pixels first, then all that the curriculum knows.
+fn curriculum() -> RecipeTable {
+    let segmentation = |kind| SegmentationTable { kind, weight: 100.0, tau: 0.3, hard: 1.0, hard_margin: 1.0 };
+    let loss = |kind| LossTable { pose: 1.0, segmentation: Some(segmentation(kind)), ..LossTable::default() };
+    let rate = RateTable { weight: 1.0, sigma: 0.2, model: RateModel::Coder, refresh: 1 };
+    let mut config = recipe();
+    config.evaluators = Some(paths());
+    config.stage.truncate(1);
+    config.stage[0].epochs = 30;
+    config.stage.extend([
+        StageTable {
+            epochs: 4,
+            learning_rate: 2e-3,
+            muon: Some(MuonTable { learning_rate: 2e-3, weight_decay: 0.0, momentum: 0.95 }),
+            batch: Some(1),
+            ..StageTable::new("softplus", loss(SegmentationKind::Softplus))
+        },
+        StageTable {
+            epochs: 2,
+            start: Start::Best,
+            quantized: true,
+            learned_steps: true,
+            ..StageTable::new("sigmoid", LossTable { rate: Some(rate), ..loss(SegmentationKind::Sigmoid) })
+        },
+        StageTable {
+            epochs: 2,
+            quantized: true,
+            trains: Trains::Latents,
+            adaptive: 0.5,
+            ..StageTable::new("latents", LossTable { pose_over: PoseOver::Clip, ..loss(SegmentationKind::Sigmoid) })
+        },
+    ]);
+    config
+}
+
+#[test]
+fn perception_training_lowers_the_score_and_keeps_the_best() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let targets = targets(&mut evaluators, 9);
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    let outcome =
+        run_on(Device::Cpu, &curriculum(), &targets, Some(&mut evaluators), &folder, false, &mut Watch::default());
+    let Outcome::Finished { archive_bytes, evaluation, .. } = outcome.unwrap() else { panic!("not finished") };
+    let score = evaluation.score.unwrap();
+    let lines = Metrics::read(&folder.metrics()).unwrap();
+    let scores: Vec<f64> = lines.iter().filter_map(|line| Some(line.score?.score)).collect();
+    let after_pixels = lines[29].score.unwrap();
+    assert!(score.score < 0.9 * after_pixels.score, "{score:?} after {after_pixels:?}");
+    // The archive is that of the best evaluation, of the bytes that it has.
+    assert_eq!(scores.iter().copied().fold(f64::INFINITY, f64::min), score.score);
+    assert_eq!(std::fs::metadata(folder.archive()).unwrap().len(), archive_bytes as u64);
+    assert_eq!(score.archive_bytes, archive_bytes);
+    let rate = archive_bytes as f64 / targets.info.clip_bytes as f64;
+    assert!((score.score - perception::score(score.segnet, score.posenet, rate)).abs() < 1e-12);
+    assert_eq!(evaluation.pair_distortions.len(), 4);
+    let representation = Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap();
+    let again = evaluate(&representation, &targets, Some(&mut evaluators), archive_bytes).unwrap();
+    assert_eq!(again, evaluation);
+    // Where the loss has no pixel terms, no PSNR is made up; where it asks no evaluators, no distortion.
+    assert!(lines[0].psnr.is_some() && lines[0].segnet.is_none());
+    assert!(lines[33].psnr.is_none() && lines[33].segnet.is_some() && lines[33].posenet.is_some());
+}
+
+#[test]
+fn an_interrupted_perception_run_resumes_to_the_same_archive() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let targets = targets(&mut evaluators, 4);
+    let mut config = curriculum();
+    config.stage[0].epochs = 2;
+    config.stage[1].epochs = 2;
+    let base = tempfile::tempdir().unwrap();
+    let whole = RunFolder::new(base.path().join("whole"));
+    let mut run = |folder: &RunFolder, resume: bool, watch: &mut Watch| {
+        run_on(Device::Cpu, &config, &targets, Some(&mut evaluators), folder, resume, watch).unwrap()
+    };
+    run(&whole, false, &mut Watch::default());
+    let broken = RunFolder::new(base.path().join("broken"));
+    for (index, steps) in [1, 2, 2, 1].into_iter().enumerate() {
+        assert_eq!(run(&broken, index > 0, &mut Watch::stop_after(steps)), Outcome::Interrupted);
+    }
+    run(&broken, true, &mut Watch::default());
+    assert_eq!(std::fs::read(broken.archive()).unwrap(), std::fs::read(whole.archive()).unwrap());
+}
+
+#[test]
+fn a_stage_of_latents_leaves_the_decoder_as_it_is() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let targets = targets(&mut evaluators, 4);
+    let mut config = curriculum();
+    config.stage[0].epochs = 2;
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    // Two pairs, one in a step of the second stage, else two: 2 + 8 + 2 steps, then that of an epoch of latents.
+    let mut state = |resume: bool, steps: usize| {
+        let mut watch = Watch::stop_after(steps);
+        let outcome =
+            run_on(Device::Cpu, &config, &targets, Some(&mut evaluators), &folder, resume, &mut watch).unwrap();
+        assert_eq!(outcome, Outcome::Interrupted);
+        let checkpoint = Checkpoint::read(&folder.last()).unwrap();
+        let position = &checkpoint.metadata.position;
+        let distortions = position.distortions.clone();
+        (position.stage, distortions, checkpoint.average)
+    };
+    let (stage, _, before) = state(false, 12);
+    assert!(stage == 3 || stage == 2, "{stage}");
+    let (stage, distortions, after) = state(true, 1);
+    assert_eq!(stage, 3);
+    assert_eq!(before.weights, after.weights);
+    assert!(before.latents != after.latents && distortions.len() == 2);
+    assert!(distortions.iter().all(|[segnet, pose]| *segnet > 0.0 && *pose > 0.0), "{distortions:?}");
+}
+
+#[test]
+fn outputs_of_other_evaluators_are_refused() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    let mut targets = targets(&mut evaluators, 2);
+    let mut start = |targets: &Targets| {
+        run_on(Device::Cpu, &curriculum(), targets, Some(&mut evaluators), &folder, false, &mut Watch::stop_after(1))
+    };
+    targets.outputs.as_mut().unwrap().segnet[0] ^= 1;
+    assert!(matches!(start(&targets), Err(RunError::OtherEvaluators { .. })));
+    targets.outputs = None;
+    assert!(matches!(start(&targets), Err(RunError::OtherEvaluators { .. })));
+    assert!(!folder.path().exists());
+}

@@ -1,0 +1,147 @@
+//! Whole runs on a small scene: they learn, resume to the same bytes, and refuse what does not fit.
+
+mod common;
+
+use common::{Watch, recipe, run_on, scene};
+use report::{Metrics, RunFolder};
+use run::{Checkpoint, Device, Outcome, RunError, evaluate};
+
+fn run(folder: &RunFolder, resume: bool, watch: &mut Watch) -> Result<Outcome, RunError> {
+    run_on(Device::Cpu, &recipe(), &scene(11), None, folder, resume, watch)
+}
+
+#[test]
+fn a_run_learns_and_leaves_a_whole_folder() {
+    let folder = RunFolder::new(tempfile::tempdir().unwrap().keep().join("run"));
+    let mut config = recipe();
+    config.stage[0].epochs = 60;
+    let targets = scene(11);
+    let mut watch = Watch::default();
+    let outcome = run_on(Device::Cpu, &config, &targets, None, &folder, false, &mut watch).unwrap();
+    let Outcome::Finished { archive_bytes, evaluation, .. } = outcome else { panic!("{outcome:?}") };
+    let psnr = evaluation.psnr;
+
+    // What the archive decodes to is what the run says of it.
+    let bytes = std::fs::read(folder.archive()).unwrap();
+    assert_eq!(bytes.len(), archive_bytes);
+    let representation = archive::decode(&bytes).unwrap();
+    assert_eq!((representation.clip.frames, representation.clip.samples()), (11, 5));
+    assert_eq!(evaluate(&representation, &targets, None, bytes.len()).unwrap().psnr, psnr);
+    assert_eq!(Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap(), representation);
+
+    // The mean frame is what a decoder reaches that ignores its latents; a moving square must beat it.
+    let frames = targets.frames();
+    let length = targets.info.frame_len();
+    let mean: Vec<f64> =
+        (0..length).map(|i| frames.iter().skip(i).step_by(length).map(|&v| f64::from(v)).sum::<f64>() / 11.0).collect();
+    let error = |(i, &v): (usize, &u8)| (f64::from(v) - mean[i % length]).powi(2);
+    let floor = frames::psnr(frames.iter().enumerate().map(error).sum::<f64>() / frames.len() as f64);
+    assert!(psnr > floor + 2.0, "{psnr} dB, the mean frame has {floor} dB");
+    assert_eq!(watch.evaluations.iter().copied().fold(f64::NEG_INFINITY, f64::max), psnr);
+
+    let lines = Metrics::read(&folder.metrics()).unwrap();
+    assert_eq!(lines.len(), 62);
+    assert!(lines[61].loss < lines[0].loss && lines[61].quantized_psnr.is_some());
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.report_json()).unwrap()).unwrap();
+    assert_eq!(report["archive_bytes"], archive_bytes);
+    let page = std::fs::read_to_string(folder.report_html()).unwrap();
+    assert!(page.contains("<svg") && page.contains("blocks.0.weight") && page.matches("data:image/png").count() == 6);
+}
+
+#[test]
+fn an_interrupted_run_resumes_to_the_same_archive() {
+    let base = tempfile::tempdir().unwrap();
+    let whole = RunFolder::new(base.path().join("whole"));
+    run(&whole, false, &mut Watch::default()).unwrap();
+    let expected = std::fs::read(whole.archive()).unwrap();
+
+    // Three steps an epoch: stops fall within an epoch, at its end, and in the quantized stage.
+    let broken = RunFolder::new(base.path().join("broken"));
+    let mut stops = [1, 2, 3, 5, 4].into_iter();
+    let mut resume = false;
+    loop {
+        let mut watch = stops.next().map_or_else(Watch::default, Watch::stop_after);
+        match run(&broken, resume, &mut watch).unwrap() {
+            Outcome::Interrupted => assert!(!broken.archive().exists()),
+            Outcome::Finished { .. } => break,
+        }
+        resume = true;
+    }
+    assert_eq!(std::fs::read(broken.archive()).unwrap(), expected);
+    let losses = |folder: &RunFolder| -> Vec<(usize, f64, Option<f64>)> {
+        let lines = Metrics::read(&folder.metrics()).unwrap();
+        lines.into_iter().map(|line| (line.epoch, line.loss, line.quantized_psnr)).collect()
+    };
+    assert_eq!(losses(&broken), losses(&whole));
+
+    // A finished run can be resumed once more, for nothing.
+    std::fs::remove_file(broken.archive()).unwrap();
+    run(&broken, true, &mut Watch::default()).unwrap();
+    assert_eq!(std::fs::read(broken.archive()).unwrap(), expected);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_nothing_is_lost() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    run(&folder, false, &mut Watch::stop_after(2)).unwrap();
+    let before = std::fs::read(folder.last()).unwrap();
+
+    assert!(matches!(run(&folder, false, &mut Watch::default()), Err(RunError::Exists(_))));
+    let mut other = recipe();
+    other.stage[0].learning_rate = 0.5;
+    let result = run_on(Device::Cpu, &other, &scene(11), None, &folder, true, &mut Watch::default());
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("learning_rate = 0.5"), "{message}");
+    let result = run_on(Device::Cpu, &recipe(), &scene(13), None, &folder, true, &mut Watch::default());
+    assert!(matches!(result, Err(RunError::OtherClip { .. })));
+    assert_eq!(std::fs::read(folder.last()).unwrap(), before);
+
+    let mut larger = recipe();
+    larger.decoder.stem.height = 7;
+    let elsewhere = RunFolder::new(base.path().join("other"));
+    let result = run_on(Device::Cpu, &larger, &scene(11), None, &elsewhere, false, &mut Watch::default());
+    assert!(matches!(result, Err(RunError::OtherSize { .. })));
+    assert!(!elsewhere.path().exists());
+    let result = run_on(Device::Cpu, &recipe(), &scene(0), None, &elsewhere, false, &mut Watch::default());
+    assert!(matches!(result, Err(RunError::NoFrames(_))));
+}
+
+#[test]
+fn a_diverging_run_says_so_and_keeps_its_last_checkpoint() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    let mut config = recipe();
+    config.stage[0].learning_rate = 1e6;
+    config.stage[0].weight_decay = 1e6;
+    let result = run_on(Device::Cpu, &config, &scene(11), None, &folder, false, &mut Watch::default());
+    assert!(matches!(result, Err(RunError::Diverged { .. })), "{result:?}");
+}
+
+#[test]
+fn damaged_checkpoints_are_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    run(&folder, false, &mut Watch::stop_after(7)).unwrap();
+    let bytes = std::fs::read(folder.last()).unwrap();
+    let path = base.path().join("c.safetensors");
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let message = Checkpoint::read(&path).err().map(|e| e.to_string());
+        assert!(message.as_ref().is_some_and(|m| m.contains("c.safetensors")), "{message:?}");
+    };
+    (0..bytes.len()).step_by(997).for_each(|length| refused(&bytes[..length]));
+    refused(b"\xff\xff\xff\xff\xff\xff\xff\xff rubbish");
+    let text = String::from_utf8_lossy(&bytes[8..400]).into_owned();
+    assert!(text.contains("hnerv"), "{text}");
+    let patch = |from: &[u8], to: &[u8]| {
+        let at = bytes.windows(from.len()).position(|window| window == from).expect("the header says so");
+        let mut patched = bytes.clone();
+        patched[at..at + to.len()].copy_from_slice(to);
+        patched
+    };
+    refused(&patch(b"\"hnerv\"", b"\"other\""));
+    refused(&patch(b"ema/rgb_0.bias", b"ema/rgb_9.bias"));
+    refused(&patch(b"latent_dim\\\":5", b"latent_dim\\\":6"));
+    refused(&patch(b"version\\\":2", b"version\\\":3"));
+}
