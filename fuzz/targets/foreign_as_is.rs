@@ -5,7 +5,6 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    if let Ok(representation) = archive::import(input, "clip") {
-        representation.validate().expect("what was imported is valid");
-    }
+    // What is imported is valid by its type; none of it may panic.
+    let _ = archive::import(input, "clip");
 });

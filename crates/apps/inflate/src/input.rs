@@ -27,7 +27,7 @@ pub fn jobs(path: &Path, names: Option<&Path>) -> Result<Vec<Job>> {
     let Some(names) = names else {
         ensure!(!path.is_dir(), "{} is a folder: give --names FILE to choose archives in it", path.display());
         let representation = read_archive(path)?;
-        let base = representation.clip.name.clone();
+        let base = representation.clip.name().to_string();
         return Ok(vec![Job { source: path.into(), representation, base }]);
     };
     let list = read(names, MAX_NAMES, "a list of names")?;

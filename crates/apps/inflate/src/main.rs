@@ -64,7 +64,7 @@ fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: us
     let clip = decoder.clip();
     let samples = clip.samples();
     // An odd last frame belongs to no pair: only a whole clip has it.
-    let frames = if pairs.is_some() { clip.frames.min(FRAMES_PER_SAMPLE * samples) } else { clip.frames };
+    let frames = if pairs.is_some() { clip.frames().min(FRAMES_PER_SAMPLE * samples) } else { clip.frames() };
     let pairs = pairs.unwrap_or(0..samples);
     ensure!(
         pairs.end <= samples,
@@ -73,7 +73,7 @@ fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: us
         pairs.start,
         pairs.end
     );
-    let mut writer = RawWriter::create(path, clip.width, clip.height)?;
+    let mut writer = RawWriter::create(path, clip.width(), clip.height())?;
     let mut progress = Progress::new("inflate", pairs.len() as u64);
     let mut written = 0;
     let first = pairs.start;
@@ -92,6 +92,6 @@ fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: us
     };
     decoder.decode_all(pairs, threads, sink)?;
     writer.commit()?;
-    progress.finish(format_args!("{written} frames of {}x{} in {}", clip.width, clip.height, path.display()));
+    progress.finish(format_args!("{written} frames of {}x{} in {}", clip.width(), clip.height(), path.display()));
     Ok(())
 }

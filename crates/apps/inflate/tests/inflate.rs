@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use repr::{
-    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem,
+    Architecture, Clip, ClipName, Layer, LayerTable, QuantizedLatents, QuantizedTensor, Refine, Representation,
+    RepresentationParts, Sidecar, Stage, Stem,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -14,7 +15,7 @@ const FRAME: usize = 29 * 37 * 3;
 
 /// A small network with arbitrary integers, for a clip of `frames` frames of 29x37.
 fn representation(name: &str, frames: usize) -> Representation {
-    let architecture = Architecture {
+    let table = LayerTable {
         latent_dim: 4,
         stem: Stem { channels: 4, height: 3, width: 4 },
         layers: vec![
@@ -22,23 +23,23 @@ fn representation(name: &str, frames: usize) -> Representation {
             Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
         ],
     };
+    let architecture = Architecture::new(table).unwrap();
     let integer = |seed: usize, j: usize| (31 * j + 7919 * seed + 7) * 2_654_435_761 % 65_536 / 256;
-    let tensor = |(seed, p): (usize, repr::Parameter)| QuantizedTensor {
+    let tensor = |(seed, p): (usize, &repr::Parameter)| QuantizedTensor {
         values: (0..p.len()).map(|j| integer(seed, j) as i16 - 128).collect(),
-        name: p.name,
-        shape: p.shape,
         bits: 8,
         steps: vec![1.0 / 128.0],
     };
-    let parameters = architecture.parameters().into_iter().enumerate().map(tensor).collect();
-    let clip = Clip { name: name.into(), frames, height: 29, width: 37 };
+    let parameters = architecture.parameters().iter().enumerate().map(tensor).collect();
+    let clip = Clip::new(ClipName::new(name).unwrap(), frames, 29, 37).unwrap();
     let values = (0..4 * clip.samples()).map(|j| integer(99, j) as u8).collect();
     let latents = QuantizedLatents { minimum: vec![-1.0; 4], step: vec![1.0 / 128.0; 4], values };
-    Representation { architecture, clip, parameters, latents, sidecar: Sidecar::default() }
+    let sidecar = Sidecar::default();
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar }).unwrap()
 }
 
 fn archive(name: &str, frames: usize) -> Vec<u8> {
-    archive::encode(&representation(name, frames)).unwrap()
+    archive::encode(&representation(name, frames))
 }
 
 /// A folder with `archive.bin`: clip `drive` of 21 frames, 10 pairs and an odd last frame.

@@ -7,7 +7,8 @@ use std::io::Write;
 use std::path::Path;
 
 use repr::{
-    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem, Target,
+    Architecture, ArchitectureError, Clip, ClipName, CorrectionTarget, Layer, LayerTable, QuantizedLatents,
+    QuantizedTensor, Refine, Representation, RepresentationError, RepresentationParts, Sidecar, Stage, Stem,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,15 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let names = ["archive", "archive_as_is", "foreign", "foreign_as_is"];
     names.iter().try_for_each(|name| fs::create_dir_all(folder.join(name)))?;
     let source = public.as_deref().map(|bytes| archive::import(bytes, "0")).transpose()?;
-    for (i, (architecture, frames)) in shapes().into_iter().enumerate() {
+    for (i, (architecture, frames)) in shapes()?.into_iter().enumerate() {
         for bits in [8, 5, 2] {
-            let archive = archive::encode(&filled(architecture.clone(), frames, bits, source.as_ref()))?;
+            let archive = archive::encode(&filled(architecture.clone(), frames, bits, source.as_ref())?);
             for name in &names[..2] {
                 fs::write(folder.join(name).join(format!("shape{i}-{bits}bits")), &archive)?;
             }
         }
     }
-    let sections = foreign(source.as_ref());
+    let sections = foreign(source.as_ref())?;
     let mut opened = Vec::new();
     let mut packed = Vec::new();
     for (i, section) in sections.iter().enumerate() {
@@ -49,25 +50,28 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Layer tables that between them have everything a table can have, and a number of frames.
-fn shapes() -> Vec<(Architecture, usize)> {
+fn shapes() -> Result<Vec<(Architecture, usize)>, ArchitectureError> {
     let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
     let refine = |hidden| Layer::Refine(Refine { hidden, dilation: 2, gain: 0.1 });
-    let table = |latent_dim, channels, layers| Architecture {
-        latent_dim,
-        stem: Stem { channels, height: 2, width: 3 },
-        layers,
+    let table = |latent_dim, channels, layers| {
+        Architecture::new(LayerTable { latent_dim, stem: Stem { channels, height: 2, width: 3 }, layers })
     };
-    vec![
-        (table(1, 1, vec![]), 1),
-        (table(3, 4, vec![stage(4, 2, 3), stage(3, 2, 3), stage(2, 2, 3), refine(2)]), 40),
-        (table(5, 2, vec![stage(3, 1, 1), refine(3), stage(1, 4, 1)]), 9),
-        (table(40, 2, vec![stage(2, 3, 3)]), 12),
-    ]
+    Ok(vec![
+        (table(1, 1, vec![])?, 1),
+        (table(3, 4, vec![stage(4, 2, 3), stage(3, 2, 3), stage(2, 2, 3), refine(2)])?, 40),
+        (table(5, 2, vec![stage(3, 1, 1), refine(3), stage(1, 4, 1)])?, 9),
+        (table(40, 2, vec![stage(2, 3, 3)])?, 12),
+    ])
 }
 
-fn filled(architecture: Architecture, frames: usize, bits: u8, source: Option<&Representation>) -> Representation {
+fn filled(
+    architecture: Architecture,
+    frames: usize,
+    bits: u8,
+    source: Option<&Representation>,
+) -> Result<Representation, RepresentationError> {
     let half = 1i16 << (bits - 1);
-    let tensors = architecture.parameters().into_iter().enumerate().map(|(i, parameter)| {
+    let tensors = architecture.parameters().iter().enumerate().map(|(i, parameter)| {
         let real = source.map(|source| &source.parameters[i % source.parameters.len()].values);
         let value = |at: usize| match real {
             Some(values) => values[at % values.len()] >> (8 - bits),
@@ -78,20 +82,18 @@ fn filled(architecture: Architecture, frames: usize, bits: u8, source: Option<&R
             bits,
             steps: (0..steps).map(|step| 0.01 + step as f32 / 1024.0).collect(),
             values: (0..parameter.len()).map(value).collect(),
-            name: parameter.name,
-            shape: parameter.shape,
         }
     });
     let parameters = tensors.collect();
-    let dim = architecture.latent_dim;
-    let clip = Clip { name: "clip".into(), frames, height: 16, width: 24 };
+    let dim = architecture.latent_dim();
+    let clip = Clip::new(ClipName::new("clip")?, frames, 16, 24)?;
     let latent = |at: usize| match source {
         Some(source) => source.latents.values[at % source.latents.values.len()],
         None => (at * at * 3 + at / 5) as u8,
     };
     let mut sidecar = Sidecar::default();
     for sample in (0..clip.samples() as u32).filter(|_| bits != 5) {
-        let target = Target::all(dim).nth(sample as usize * 7 % (dim + 60));
+        let target = CorrectionTarget::all(dim).nth(sample as usize * 7 % (dim + 60));
         target.into_iter().for_each(|target| sidecar.set(sample, target, (sample % 9) as i8 - 4));
     }
     let latents = QuantizedLatents {
@@ -99,21 +101,21 @@ fn filled(architecture: Architecture, frames: usize, bits: u8, source: Option<&R
         step: vec![0.0117; dim],
         values: (0..dim * clip.samples()).map(latent).collect(),
     };
-    Representation { architecture, clip, parameters, latents, sidecar }
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })
 }
 
 /// The sections of a small archive in the public format.
-fn foreign(source: Option<&Representation>) -> [Vec<u8>; 3] {
+fn foreign(source: Option<&Representation>) -> Result<[Vec<u8>; 3], RepresentationError> {
     let (dim, pairs) = (2, 20);
-    let architecture = Architecture::reference(4, dim);
-    let filled = filled(architecture, 2 * pairs, 8, source);
+    let architecture = Architecture::new(LayerTable::reference(4, dim))?;
+    let filled = filled(architecture, 2 * pairs, 8, source)?;
     let header = format!(r#"{{"n_pairs":{pairs},"latent_dim":{dim},"base_channels":4,"eval_size":[384,512]}}"#);
     let mut weights = word(filled.parameters.len()).to_vec();
-    for tensor in &filled.parameters {
-        weights.extend_from_slice(&word(tensor.name.len()));
-        weights.extend_from_slice(tensor.name.as_bytes());
-        weights.extend_from_slice(&word(tensor.shape.len()));
-        tensor.shape.iter().for_each(|&side| weights.extend_from_slice(&word(side)));
+    for (tensor, parameter) in filled.parameters.iter().zip(filled.architecture.parameters()) {
+        weights.extend_from_slice(&word(parameter.name.len()));
+        weights.extend_from_slice(parameter.name.as_bytes());
+        weights.extend_from_slice(&word(parameter.shape.len()));
+        parameter.shape.iter().for_each(|&side| weights.extend_from_slice(&word(side)));
         weights.extend_from_slice(&0.01f32.to_le_bytes());
         weights.extend_from_slice(&word(tensor.values.len()));
         weights.extend(tensor.values.iter().map(|&value| ((value << 1) ^ (value >> 15)) as u8));
@@ -123,7 +125,7 @@ fn foreign(source: Option<&Representation>) -> [Vec<u8>; 3] {
     latents.extend([0x00, 0xbc, 0x00, 0xbc, 0x00, 0x20, 0x00, 0x20]);
     latents.extend_from_slice(&filled.latents.values);
     latents.resize(latents.len() + dim * pairs, 0);
-    [header.into_bytes(), weights, latents]
+    Ok([header.into_bytes(), weights, latents])
 }
 
 fn word(value: usize) -> [u8; 4] {

@@ -66,11 +66,12 @@ impl Budget {
             bytes,
             entropy_bytes: 0.0,
         };
-        let tensors = representation.parameters.iter().map(|tensor| Share {
+        let parameters = representation.architecture.parameters();
+        let tensors = representation.parameters.iter().zip(parameters).map(|(tensor, parameter)| Share {
             bits: tensor.bits,
             values: tensor.values.len(),
             entropy_bytes: entropy_bytes(tensor.values.iter().copied()),
-            ..plain(Section::Tensor, &tensor.name, 0.0)
+            ..plain(Section::Tensor, &parameter.name, 0.0)
         });
         let latents = &representation.latents;
         let latents = Share {

@@ -1,15 +1,10 @@
 //! What else could stand in an archive, and what it would cost.
 
-use mixing::{BitCoder, Corrupt, Counter, Decoder, Encoder, Probability};
+use mixing::{BitCoder, Corrupt, Probability};
 use repr::Representation;
 
-use crate::{ArchiveError, UNWRITABLE, payload};
-
-/// Levels on either side of a value that are asked about.
-pub(crate) const REACH: usize = 4;
-
-/// Bits of the levels around a value, infinite where there is none.
-pub(crate) type Window = [f32; 2 * REACH + 1];
+use crate::payload;
+use crate::value::{REACH, ValueCoder, Window};
 
 /// Bits that the levels around each value of a representation would take in its archive.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,27 +35,15 @@ impl ValueCosts {
 
 /// Asks the archive's model what each value and the levels around it cost. The model learns from the values as they are:
 /// those of the values themselves add up to what [`cost`](crate::cost) says, widths and steps aside.
-pub fn level_costs(representation: &Representation) -> Result<LevelCosts, ArchiveError> {
-    representation.validate()?;
+pub fn level_costs(representation: &Representation) -> LevelCosts {
     let tensors = representation.parameters.iter().map(|tensor| tensor.values.clone());
     let latents = representation.latents.values.iter().map(|&value| i16::from(value)).collect();
     let blank = |values: Vec<i16>| ValueCosts { windows: vec![[0.0; 2 * REACH + 1]; values.len()], values };
     let mut probe = Probe { lists: tensors.chain([latents]).map(blank).collect(), at: 0 };
-    payload::code(&mut representation.clone(), &mut probe, |probe| probe.at += 1).map_err(|Corrupt| UNWRITABLE)?;
+    payload::pass(representation, &mut probe, |probe| probe.at += 1);
     let latents = probe.lists.pop().unwrap_or_else(|| blank(Vec::new()));
-    Ok(LevelCosts { tensors: probe.lists, latents })
+    LevelCosts { tensors: probe.lists, latents }
 }
-
-/// A coder of values that are made of bits.
-pub(crate) trait ValueCoder: BitCoder {
-    /// Hears that the bits of value `index` of the tensor, or of the latents, come next, and what the levels around it would
-    /// cost. Most coders do not ask, and then nothing is computed.
-    fn value(&mut self, _index: usize, _costs: impl FnOnce() -> Window) {}
-}
-
-impl ValueCoder for Encoder {}
-impl ValueCoder for Decoder<'_> {}
-impl ValueCoder for Counter {}
 
 /// Notes what values cost, and codes nothing.
 struct Probe {

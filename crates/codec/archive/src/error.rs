@@ -1,14 +1,16 @@
 use repr::RepresentationError;
 use thiserror::Error;
 
-/// Why an archive cannot be written or read.
+use crate::format::VERSION;
+
+/// Why an archive cannot be read.
 #[derive(Debug, Error, PartialEq)]
 pub enum ArchiveError {
     /// The bytes do not start as an archive does.
     #[error("not an hnerv archive")]
     NotAnArchive,
     /// Another version of the format.
-    #[error("archive version {found}, this program reads {known}: update it", known = crate::VERSION)]
+    #[error("archive version {found}, this program reads {known}: update it", known = VERSION)]
     Version {
         /// The version in the archive.
         found: u8,

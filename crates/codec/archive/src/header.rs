@@ -1,11 +1,10 @@
 //! The container: magic, version, length, layer table, clip; the checksum at the end.
 
-use repr::{Architecture, Clip, Layer, Refine, Stage, Stem, limits};
+use repr::{Architecture, Clip, ClipName, Layer, LayerTable, Refine, RepresentationError, Stage, Stem, limits};
 
-use crate::{ArchiveError, VERSION};
+use crate::error::ArchiveError;
+use crate::format::{MAGIC, VERSION};
 
-/// First bytes of every archive.
-const MAGIC: [u8; 4] = *b"HNRV";
 /// Bytes of the checksum.
 const CHECKSUM: usize = 4;
 /// Most bytes of a number: 32 bits, seven a byte.
@@ -26,7 +25,7 @@ pub(crate) struct Parts<'a> {
 /// Puts an archive together.
 pub(crate) fn join(architecture: &Architecture, clip: &Clip, payload: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
-    write_architecture(&mut content, architecture);
+    write_table(&mut content, architecture.table());
     write_clip(&mut content, clip);
     content.extend_from_slice(payload);
 
@@ -55,11 +54,9 @@ pub(crate) fn split(archive: &[u8]) -> Result<Parts<'_>, ArchiveError> {
     if body.len() - content != length || crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
         return Err(ArchiveError::Damaged);
     }
-    let architecture = reader.architecture()?;
-    architecture.validate().map_err(repr::RepresentationError::from)?;
+    let architecture = Architecture::new(reader.table()?).map_err(RepresentationError::from)?;
     let clip = reader.clip()?;
-    clip.validate()?;
-    clip.validate_latents(architecture.latent_dim)?;
+    clip.check_latents(architecture.latent_dim())?;
     let offset = reader.offset;
     Ok(Parts {
         architecture,
@@ -80,12 +77,12 @@ fn write_number(out: &mut Vec<u8>, mut value: usize) {
 }
 
 /// Kind of a layer: 0 is a refinement, a stage is `2 * upscale - 1`, one more with a 3x3 kernel.
-fn write_architecture(out: &mut Vec<u8>, architecture: &Architecture) {
-    let Stem { channels, height, width } = architecture.stem;
-    for value in [architecture.latent_dim, channels, height, width, architecture.layers.len()] {
+fn write_table(out: &mut Vec<u8>, table: &LayerTable) {
+    let Stem { channels, height, width } = table.stem;
+    for value in [table.latent_dim, channels, height, width, table.layers.len()] {
         write_number(out, value);
     }
-    for layer in &architecture.layers {
+    for layer in &table.layers {
         match *layer {
             Layer::Stage(Stage { channels, upscale, kernel }) => {
                 write_number(out, 2 * upscale - usize::from(kernel == 1));
@@ -102,10 +99,11 @@ fn write_architecture(out: &mut Vec<u8>, architecture: &Architecture) {
 }
 
 fn write_clip(out: &mut Vec<u8>, clip: &Clip) {
-    for value in [clip.frames, clip.height, clip.width, clip.name.len()] {
+    let name = clip.name().as_str();
+    for value in [clip.frames(), clip.height(), clip.width(), name.len()] {
         write_number(out, value);
     }
-    out.extend_from_slice(clip.name.as_bytes());
+    out.extend_from_slice(name.as_bytes());
 }
 
 struct Reader<'a> {
@@ -138,7 +136,7 @@ impl<'a> Reader<'a> {
         Err(self.malformed("a number has more than 32 bits"))
     }
 
-    fn architecture(&mut self) -> Result<Architecture, ArchiveError> {
+    fn table(&mut self) -> Result<LayerTable, ArchiveError> {
         let latent_dim = self.number()?;
         let stem = Stem { channels: self.number()?, height: self.number()?, width: self.number()? };
         let count = self.number()?;
@@ -146,7 +144,7 @@ impl<'a> Reader<'a> {
             return Err(self.malformed("too many layers"));
         }
         let layers = (0..count).map(|_| self.layer()).collect::<Result<_, _>>()?;
-        Ok(Architecture { latent_dim, stem, layers })
+        Ok(LayerTable { latent_dim, stem, layers })
     }
 
     fn layer(&mut self) -> Result<Layer, ArchiveError> {
@@ -166,6 +164,6 @@ impl<'a> Reader<'a> {
         let length = self.number()?;
         let name = std::str::from_utf8(self.take(length)?);
         let name = name.map_err(|_| self.malformed("the clip name is not UTF-8"))?.to_owned();
-        Ok(Clip { name, frames, height, width })
+        Ok(Clip::new(ClipName::new(name)?, frames, height, width)?)
     }
 }

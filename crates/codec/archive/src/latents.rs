@@ -9,9 +9,9 @@ use mixing::Corrupt;
 use repr::QuantizedLatents;
 
 use crate::adaptive::Float;
-use crate::costs::ValueCoder;
 use crate::levels::{Bell, LevelMixer, Levels, mixer};
 use crate::regression::{Regression, WEIGHT_BITS, limited};
+use crate::value::ValueCoder;
 
 /// Bits of a latent's integer.
 const BITS: u8 = 8;

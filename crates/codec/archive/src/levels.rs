@@ -7,9 +7,9 @@
 
 use mixing::{BitCoder, Corrupt};
 
-use crate::costs::{REACH, Window};
+use crate::family_mixer::FamilyMixer;
 use crate::math::{bell, log_odds};
-use crate::mixer::Mixer;
+use crate::value::{REACH, Window};
 
 /// Predictions that are mixed: the bell as it is, then corrected with little and with much trust in it.
 const PREDICTIONS: usize = 3;
@@ -33,7 +33,7 @@ const SETS: [usize; 3] = [(1 << NAMED_BITS) + 8, (FAMILIAR + 1) * 8, (DISTANT as
 
 /// What [`Levels::code`] mixes its predictions with: sets of weights for the interval itself, for how often it was met and
 /// for how far off it lies.
-pub(crate) type LevelMixer = Mixer<PREDICTIONS, { SETS.len() }>;
+pub(crate) type LevelMixer = FamilyMixer<PREDICTIONS, { SETS.len() }>;
 
 /// Where a symbol is expected.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ pub(crate) struct Bell {
 
 /// A mixer for [`Levels::code`] that starts with the given weights, in units of `2^-16`.
 pub(crate) fn mixer(weights: [i32; PREDICTIONS]) -> LevelMixer {
-    Mixer::new(SETS, weights)
+    FamilyMixer::new(SETS, weights)
 }
 
 /// Symbols of some bits, met and expected.

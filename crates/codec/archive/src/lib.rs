@@ -19,48 +19,46 @@ mod adaptive;
 mod budget;
 mod costs;
 mod error;
+mod family_mixer;
 mod foreign;
+mod format;
 mod header;
 mod latents;
 mod levels;
 mod math;
-mod mixer;
 mod payload;
 mod regression;
 mod sidecar;
 mod tensors;
+mod value;
 
 use header::Parts;
 use mixing::{Corrupt, Counter, Decoder, Encoder};
-use repr::{Architecture, Clip, MIN_BITS, QuantizedLatents, QuantizedTensor, Representation};
+use repr::{
+    Architecture, Clip, MIN_BITS, Parameter, QuantizedLatents, QuantizedTensor, Representation, RepresentationParts,
+    Sidecar,
+};
 
 pub use budget::{Budget, Section, Share};
 pub use costs::{LevelCosts, ValueCosts, level_costs};
 pub use error::ArchiveError;
 pub use foreign::{ForeignError, import};
+pub use format::VERSION;
 
-/// Version of the format that this crate writes and reads.
-pub const VERSION: u8 = 2;
-
-/// Never met: behind the validation every value has a code.
-const UNWRITABLE: ArchiveError = ArchiveError::Malformed { offset: 0, what: "a value has no code" };
-
-/// Writes an archive. A representation that is impossible or beyond the limits is refused.
-pub fn encode(representation: &Representation) -> Result<Vec<u8>, ArchiveError> {
-    representation.validate()?;
+/// Writes an archive.
+pub fn encode(representation: &Representation) -> Vec<u8> {
     let mut coder = Encoder::default();
-    payload::code(&mut representation.clone(), &mut coder, |_| ()).map_err(|Corrupt| UNWRITABLE)?;
-    Ok(header::join(&representation.architecture, &representation.clip, &coder.finish()))
+    payload::pass(representation, &mut coder, |_| ());
+    header::join(&representation.architecture, &representation.clip, &coder.finish())
 }
 
 /// Bits that each tensor, in order, then the latents, then the sidecar would take in an archive. Writes nothing:
 /// this is what a search asks before it changes a value.
-pub fn cost(representation: &Representation) -> Result<Vec<f64>, ArchiveError> {
-    representation.validate()?;
+pub fn cost(representation: &Representation) -> Vec<f64> {
     let (mut costs, mut counted) = (Vec::new(), 0.0);
     let after = |counter: &mut Counter| costs.push(counter.bits - std::mem::replace(&mut counted, counter.bits));
-    payload::code(&mut representation.clone(), &mut Counter::default(), after).map_err(|Corrupt| UNWRITABLE)?;
-    Ok(costs)
+    payload::pass(representation, &mut Counter::default(), after);
+    costs
 }
 
 /// Reads an archive; gives exactly what [`encode`] was given.
@@ -71,11 +69,10 @@ pub fn decode(archive: &[u8]) -> Result<Representation, ArchiveError> {
     let parts = header::split(archive)?;
     let corrupt = |Corrupt| ArchiveError::Malformed { offset: parts.offset, what: "the payload is no encoder's" };
     let mut decoder = Decoder::new(parts.payload).map_err(corrupt)?;
-    let mut representation = blank(&parts);
-    payload::code(&mut representation, &mut decoder, |_| ()).map_err(corrupt)?;
+    let mut filled = blank(&parts);
+    payload::code(&mut filled, &mut decoder, |_| ()).map_err(corrupt)?;
     decoder.finish().map_err(corrupt)?;
-    representation.validate()?;
-    Ok(representation)
+    Ok(Representation::new(filled)?)
 }
 
 /// What an archive is of, without the time that [`decode`] takes. Checks length, checksum and limits.
@@ -87,21 +84,16 @@ pub fn header(archive: &[u8]) -> Result<(Architecture, Clip), ArchiveError> {
 pub fn budget(archive: &[u8]) -> Result<Budget, ArchiveError> {
     let representation = decode(archive)?;
     let header = header::split(archive)?.header;
-    Ok(Budget::new(archive.len(), header, &representation, &cost(&representation)?))
+    Ok(Budget::new(archive.len(), header, &representation, &cost(&representation)))
 }
 
-/// A representation of the right shapes, to be filled in.
-fn blank(parts: &Parts) -> Representation {
-    let tensor = |parameter: repr::Parameter| QuantizedTensor {
-        values: vec![0; parameter.len()],
-        name: parameter.name,
-        shape: parameter.shape,
-        bits: MIN_BITS,
-        steps: Vec::new(),
-    };
-    let dim = parts.architecture.latent_dim;
-    Representation {
-        parameters: parts.architecture.parameters().into_iter().map(tensor).collect(),
+/// Parts of the right sizes, to be filled in.
+fn blank(parts: &Parts) -> RepresentationParts {
+    let tensor =
+        |parameter: &Parameter| QuantizedTensor { values: vec![0; parameter.len()], bits: MIN_BITS, steps: Vec::new() };
+    let dim = parts.architecture.latent_dim();
+    RepresentationParts {
+        parameters: parts.architecture.parameters().iter().map(tensor).collect(),
         latents: QuantizedLatents {
             minimum: vec![0.0; dim],
             step: vec![0.0; dim],
@@ -109,6 +101,6 @@ fn blank(parts: &Parts) -> Representation {
         },
         architecture: parts.architecture.clone(),
         clip: parts.clip.clone(),
-        sidecar: repr::Sidecar::default(),
+        sidecar: Sidecar::default(),
     }
 }

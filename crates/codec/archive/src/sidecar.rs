@@ -1,10 +1,10 @@
 //! The sidecar: for each target of each sample whether it is corrected, and by how much.
 
 use mixing::{BitCoder, Corrupt};
-use repr::{MAX_AMOUNT, Sidecar, Target, limits};
+use repr::{CorrectionTarget, MAX_AMOUNT, Sidecar, limits};
 
 use crate::adaptive::{Adaptive, Field};
-use crate::mixer::{Mixer, ONE};
+use crate::family_mixer::{FamilyMixer, ONE};
 
 /// Bits of a magnitude less one.
 const BITS: u8 = 5;
@@ -25,7 +25,7 @@ pub(crate) fn code(
     if !any.code(coder, !sidecar.corrections().is_empty())? {
         return Ok(coded);
     }
-    let targets: Vec<Target> = Target::all(latent_dim).collect();
+    let targets: Vec<CorrectionTarget> = CorrectionTarget::all(latent_dim).collect();
     let mut model = SidecarModel::new(targets.len());
     for sample in 0..samples as u32 {
         let mut corrected = 0;
@@ -48,7 +48,7 @@ struct SidecarModel {
     by_target: Vec<Adaptive>,
     /// ...and by whether it was in the sample before.
     by_past: [Adaptive; 2],
-    mixer: Mixer<3, 2>,
+    mixer: FamilyMixer<3, 2>,
     /// Amount of each target in the sample before.
     last: Vec<i8>,
     /// Signs, by kind and by the last one's: none, positive, negative.
@@ -62,7 +62,7 @@ impl SidecarModel {
             by_kind: [[Adaptive::NEW; CROWD + 1]; 2],
             by_target: vec![Adaptive::NEW; targets],
             by_past: [Adaptive::NEW; 2],
-            mixer: Mixer::new([CROWD + 1, 1], [ONE / 3; 3]),
+            mixer: FamilyMixer::new([CROWD + 1, 1], [ONE / 3; 3]),
             last: vec![0; targets],
             signs: [[Adaptive::NEW; 3]; 2],
             magnitudes: [Field::new(BITS), Field::new(BITS)],
@@ -74,11 +74,11 @@ impl SidecarModel {
         &mut self,
         coder: &mut impl BitCoder,
         i: usize,
-        target: Target,
+        target: CorrectionTarget,
         corrected: usize,
         amount: i8,
     ) -> Result<i8, Corrupt> {
-        let kind = usize::from(matches!(target, Target::Frame { .. }));
+        let kind = usize::from(matches!(target, CorrectionTarget::Frame { .. }));
         let crowd = corrected.min(CROWD);
         let last = std::mem::take(&mut self.last[i]);
         let experts =

@@ -7,12 +7,12 @@
 //! column and place in the kernel.
 
 use mixing::Corrupt;
-use repr::{Architecture, Layer, MAX_BITS, MIN_BITS, ParameterRole, QuantizedTensor};
+use repr::{Architecture, MAX_BITS, MIN_BITS, Parameter, ParameterKind, ParameterRole, QuantizedTensor};
 
 use crate::adaptive::{Adaptive, Field, Float};
-use crate::costs::ValueCoder;
 use crate::levels::{Bell, LevelMixer, Levels, mixer};
 use crate::regression::{Regression, WEIGHT_BITS, Whitening, limited};
+use crate::value::ValueCoder;
 
 /// Bits behind the point of a value that regressions see; a full range of integers is as large as one of 8 bits.
 const VALUE_BITS: u8 = 4;
@@ -22,28 +22,6 @@ const MEAN_SQUARE: i64 = 1 << 18;
 const RIDGES: [i64; 4] = [50, 300, 600, 20];
 /// Values that the mean magnitude of all counts as, in that of a row, a column or a cell.
 const SHRINKAGE: i64 = 80;
-
-/// How many rows of each weight tensor, and of the bias behind it, make up one channel: the rows of a tensor are grouped
-/// by channel.
-pub(crate) fn phases(architecture: &Architecture) -> Vec<usize> {
-    let stem = architecture.stem;
-    let mut phases = vec![stem.height * stem.width];
-    let mut channels = stem.channels;
-    for layer in &architecture.layers {
-        match layer {
-            Layer::Stage(stage) => {
-                phases.push(stage.upscale * stage.upscale);
-                if stage.channels != channels {
-                    phases.push(1);
-                }
-                channels = stage.channels;
-            }
-            Layer::Refine(_) => phases.extend([1, 1]),
-        }
-    }
-    phases.extend([1; repr::FRAMES_PER_SAMPLE]);
-    phases
-}
 
 /// What is known about the tensors so far.
 pub(crate) struct TensorModel {
@@ -63,17 +41,16 @@ impl TensorModel {
             steps: Float::new(),
             weights: Part::new(),
             biases: Part::new(),
-            stem_width: architecture.stem.width,
+            stem_width: architecture.table().stem.width,
         }
     }
 
-    /// Codes one tensor: a weight of the role `of` or the bias behind it, with so many phases.
+    /// Codes the tensor of a parameter, which must have its number of values.
     pub fn code(
         &mut self,
         coder: &mut impl ValueCoder,
+        parameter: &Parameter,
         tensor: &mut QuantizedTensor,
-        of: ParameterRole,
-        phases: usize,
     ) -> Result<(), Corrupt> {
         let bits = MIN_BITS + self.bits.code(coder, u32::from(tensor.bits - MIN_BITS))? as u8;
         if bits > MAX_BITS {
@@ -81,17 +58,18 @@ impl TensorModel {
         }
         tensor.bits = bits;
         let per_channel = self.per_channel.code(coder, tensor.steps.len() > 1)?;
-        tensor.steps.resize(if per_channel { tensor.shape.first().copied().unwrap_or(1) } else { 1 }, 0.0);
+        let rows = parameter.shape[0];
+        tensor.steps.resize(if per_channel { rows } else { 1 }, 0.0);
         for step in &mut tensor.steps {
             *step = self.steps.code(coder, *step)?;
         }
-        let (part, inputs) = match tensor.shape.get(1) {
-            Some(&inputs) => (&mut self.weights, inputs),
-            None => (&mut self.biases, 1),
+        let (part, inputs) = match parameter.kind {
+            ParameterKind::Weight => (&mut self.weights, parameter.shape[1]),
+            ParameterKind::Bias => (&mut self.biases, 1),
         };
-        let rows = tensor.shape.first().copied().unwrap_or(1);
-        let shape = Shape { channels: rows / phases, phases, inputs, taps: tensor.values.len() / (rows * inputs) };
-        let mut group = Group::enter(part.group.take(), of, shape, self.stem_width);
+        let (phases, taps) = (parameter.phases, tensor.values.len() / (rows * inputs));
+        let shape = Shape { channels: rows / phases, phases, inputs, taps };
+        let mut group = Group::enter(part.group.take(), parameter.role, shape, self.stem_width);
         group.code(coder, &mut part.mixer, shape, bits, &mut tensor.values)?;
         part.group = Some(group);
         Ok(())
@@ -152,14 +130,11 @@ impl Group {
         if let Some(group) = before {
             let same = (group.shape.channels, group.shape.inputs) == (shape.channels, shape.inputs);
             match (group.role, role) {
-                (ParameterRole::HiddenWeight, ParameterRole::SkipWeight)
-                | (ParameterRole::HeadWeight, ParameterRole::HeadWeight)
-                    if same =>
-                {
+                (ParameterRole::Hidden, ParameterRole::Skip) | (ParameterRole::Head, ParameterRole::Head) if same => {
                     return group;
                 }
                 // Kernels resemble each other from layer to layer.
-                (ParameterRole::HiddenWeight, ParameterRole::HiddenWeight)
+                (ParameterRole::Hidden, ParameterRole::Hidden)
                     if (group.shape.phases, group.shape.taps) == (shape.phases, shape.taps) =>
                 {
                     across_cells = Some(group.across_cells.faded());
@@ -168,10 +143,10 @@ impl Group {
             }
         }
         let new = || match role {
-            ParameterRole::StemWeight => Across::Grid(Grid::new(grid, stem_width)),
-            ParameterRole::HiddenWeight => Across::Cells(Whitening::new(shape.cells() + 1, cell)),
-            ParameterRole::HeadWeight => Across::Cells(Whitening::new(repr::FRAMES_PER_SAMPLE * shape.cells(), cell)),
-            ParameterRole::SkipWeight | ParameterRole::Bias => Across::Cells(Whitening::new(shape.cells(), cell)),
+            ParameterRole::Stem => Across::Grid(Grid::new(grid, stem_width)),
+            ParameterRole::Hidden => Across::Cells(Whitening::new(shape.cells() + 1, cell)),
+            ParameterRole::Head => Across::Cells(Whitening::new(repr::FRAMES_PER_SAMPLE * shape.cells(), cell)),
+            ParameterRole::Skip => Across::Cells(Whitening::new(shape.cells(), cell)),
         };
         Self {
             role,

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use decoder::{DecoderError, Level, Network, in_order};
-use repr::{Architecture, Clip, FRAMES_PER_SAMPLE, Representation, Tensor, Tensors};
+use repr::{Architecture, Clip, ClipName, FRAMES_PER_SAMPLE, LayerTable, Representation, RepresentationParts, Tensors};
 
 /// Rows and columns of the frames that a stem of 6x8 stands for.
 const CLIP_SIZE: (usize, usize) = (874, 1164);
@@ -23,16 +23,14 @@ fn noise(len: usize, seed: usize, scale: f32) -> Vec<f32> {
     (0..len).map(|i| scale * value(i * 31 + 7)).collect()
 }
 
-fn architecture() -> Architecture {
-    Architecture::reference(36, 28)
+fn layers() -> LayerTable {
+    LayerTable::reference(36, 28)
 }
 
-fn parameters(architecture: &Architecture) -> Tensors {
-    let tensor = |(seed, p): (usize, repr::Parameter)| {
-        let values = noise(p.len(), seed * 7919, (3.0 / p.fan_in() as f32).sqrt());
-        (p.name, Tensor { shape: p.shape, values })
-    };
-    Tensors(architecture.parameters().into_iter().enumerate().map(tensor).collect())
+fn parameters(table: LayerTable) -> Result<Tensors> {
+    let architecture = Architecture::new(table)?;
+    let values = |(seed, p): (usize, &repr::Parameter)| noise(p.len(), seed * 7919, (3.0 / p.fan_in() as f32).sqrt());
+    Ok(Tensors::new(&architecture, architecture.parameters().iter().enumerate().map(values).collect())?)
 }
 
 /// A network and the length of its latents.
@@ -42,11 +40,11 @@ struct Speed {
 }
 
 impl Speed {
-    fn new(architecture: &Architecture, level: Level) -> Result<Self, DecoderError> {
-        let (stem, reference) = (architecture.stem, self::architecture().stem);
+    fn new(table: LayerTable, level: Level) -> Result<Self> {
+        let (stem, reference, latent_dim) = (table.stem, layers().stem, table.latent_dim);
         let size = (CLIP_SIZE.0 * stem.height / reference.height, CLIP_SIZE.1 * stem.width / reference.width);
-        let network = Network::new(architecture, &parameters(architecture), size, level)?;
-        Ok(Self { network, latent_dim: architecture.latent_dim })
+        let network = Network::new(&parameters(table)?, size, level)?;
+        Ok(Self { network, latent_dim })
     }
 
     /// Seconds that `pairs` take on `threads` threads, `whole` with resampling.
@@ -78,10 +76,10 @@ impl Speed {
 }
 
 fn table(pairs: usize) -> Result<()> {
-    let flops = architecture().flops() as f64;
+    let flops = Architecture::new(layers())?.graph().flops() as f64;
     println!("level   threads  forward ms  GFLOP/s  with resampling ms");
     for level in Level::available().into_iter().rev() {
-        let speed = Speed::new(&architecture(), level)?;
+        let speed = Speed::new(layers(), level)?;
         // The scalar level takes seconds a pair.
         let (runs, pairs) = if level == Level::SCALAR { (1, 2) } else { (7, pairs) };
         for threads in [1, 2] {
@@ -101,10 +99,10 @@ fn serve() -> Result<()> {
         let (what, numbers) = line.split_once(' ').with_context(|| format!("no request: {line:?}"))?;
         let numbers: Vec<usize> = numbers.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         let [height, width, threads, pairs] = numbers[..] else { bail!("four numbers, not {line:?}") };
-        let mut architecture = architecture();
-        (architecture.stem.height, architecture.stem.width) = (height, width);
+        let mut table = layers();
+        (table.stem.height, table.stem.width) = (height, width);
         if let std::collections::hash_map::Entry::Vacant(entry) = networks.entry((height, width)) {
-            entry.insert(Speed::new(&architecture, Level::detect())?);
+            entry.insert(Speed::new(table, Level::detect())?);
         }
         println!("{}", networks[&(height, width)].time(what == "frames", threads, pairs)?);
     }
@@ -112,21 +110,18 @@ fn serve() -> Result<()> {
 }
 
 fn archive(path: &str, pairs: usize) -> Result<()> {
-    let architecture = architecture();
-    let tensors = parameters(&architecture);
-    let quantize = |p: repr::Parameter| Ok(repr::quantize_tensor(&p.name, tensors.get(&p.name)?, repr::MAX_BITS)?);
-    let parameters = architecture.parameters().into_iter().map(quantize).collect::<Result<_>>()?;
-    let latents = repr::quantize_latents(&noise(pairs * architecture.latent_dim, 1, 1.0), architecture.latent_dim)?;
+    let tensors = parameters(layers())?;
+    let architecture = tensors.architecture().clone();
+    let quantize =
+        |(p, values): (&repr::Parameter, &[f32])| Ok(repr::quantize_tensor(&p.name, values, repr::MAX_BITS)?);
+    let parameters = tensors.iter().map(quantize).collect::<Result<_>>()?;
+    let dim = architecture.latent_dim();
+    let latents = repr::quantize_latents(&noise(pairs * dim, 1, 1.0), dim)?;
     let (height, width) = CLIP_SIZE;
-    let clip = Clip { name: "noise".into(), frames: FRAMES_PER_SAMPLE * pairs, height, width };
-    let bytes = ::archive::encode(&Representation {
-        architecture,
-        clip,
-        parameters,
-        latents,
-        sidecar: repr::Sidecar::default(),
-    })?;
-    Ok(std::fs::write(path, bytes)?)
+    let clip = Clip::new(ClipName::new("noise")?, FRAMES_PER_SAMPLE * pairs, height, width)?;
+    let sidecar = repr::Sidecar::default();
+    let representation = Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })?;
+    Ok(std::fs::write(path, ::archive::encode(&representation))?)
 }
 
 fn main() -> Result<()> {

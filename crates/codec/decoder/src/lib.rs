@@ -15,10 +15,7 @@ mod stream;
 use std::ops::Range;
 
 use frames::{FrameError, Planes, RgbFrame};
-use repr::{
-    Clip, Correction, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, RepresentationError, Sidecar, Tensor,
-    Tensors, TensorsError,
-};
+use repr::{Clip, Correction, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, Sidecar};
 use thiserror::Error;
 
 pub use kernels::Level;
@@ -28,12 +25,6 @@ pub use stream::in_order;
 /// Why nothing can be decoded.
 #[derive(Debug, Error, PartialEq)]
 pub enum DecoderError {
-    /// The representation or its architecture is not valid.
-    #[error(transparent)]
-    Representation(#[from] RepresentationError),
-    /// The parameters do not fit the architecture.
-    #[error(transparent)]
-    Tensors(#[from] TensorsError),
     /// The size asked for is no frame's.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -64,19 +55,15 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Validates, dequantizes and packs a representation, for the fastest instructions of this processor.
+    /// Dequantizes and packs a representation, for the fastest instructions of this processor.
     pub fn new(representation: &Representation) -> Result<Self, DecoderError> {
         Self::with_level(representation, Level::detect())
     }
 
     /// As [`new`](Self::new), with given instructions.
     pub fn with_level(representation: &Representation, level: Level) -> Result<Self, DecoderError> {
-        representation.validate()?;
-        let tensor =
-            |t: &repr::QuantizedTensor| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() });
-        let parameters = Tensors(representation.parameters.iter().map(tensor).collect());
         let clip = representation.clip.clone();
-        let network = Network::new(&representation.architecture, &parameters, (clip.height, clip.width), level)?;
+        let network = Network::new(&representation.dequantize(), (clip.height(), clip.width()), level)?;
         let (latents, sidecar) = (representation.latents.clone(), representation.sidecar.clone());
         Ok(Self { network, latents, sidecar, clip })
     }

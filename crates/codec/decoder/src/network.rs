@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use frames::{Planes, RgbFrame};
 use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, copy_row, residual_sin_row, rgb_row};
-use repr::{Architecture, Correction, FRAMES_PER_SAMPLE, Layer, Tensors};
+use repr::{Convolution, Correction, FRAMES_PER_SAMPLE, Graph, Operation as Layer, Tensors};
 
 use crate::DecoderError;
 use crate::correction::{Amounts, Cosines};
@@ -98,20 +98,16 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn conv(&self, name: &str, kernel: usize, dilation: usize) -> Result<Conv, DecoderError> {
-        self.convs(&[name.to_owned()], kernel, dilation)
-    }
-
     /// Convolutions of the same input as one.
-    fn convs(&self, names: &[String], kernel: usize, dilation: usize) -> Result<Conv, DecoderError> {
-        let (mut weight, mut bias, mut inputs) = (Vec::new(), Vec::new(), 0);
-        for name in names {
-            let tensor = self.parameters.get(&format!("{name}.weight"))?;
-            inputs = tensor.shape[1];
-            weight.extend_from_slice(&tensor.values);
-            bias.extend_from_slice(&self.parameters.get(&format!("{name}.bias"))?.values);
+    fn convs(&self, convolutions: &[Convolution]) -> Conv {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for convolution in convolutions {
+            weight.extend_from_slice(&self.parameters[convolution.weight]);
+            bias.extend_from_slice(&self.parameters[convolution.bias]);
         }
-        Ok(Conv::new(&weight, &bias, inputs, kernel, dilation))
+        let [inputs, kernel, dilation] =
+            convolutions.first().map_or([1; 3], |first| [first.inputs, first.kernel, first.dilation]);
+        Conv::new(&weight, &bias, inputs, kernel, dilation)
     }
 
     /// Adds a node of `channels` and returns its index; `size` is the one of the node before it unless given.
@@ -122,40 +118,32 @@ impl Builder<'_> {
         self.nodes.len() - 1
     }
 
-    fn layers(&mut self, architecture: &Architecture) -> Result<usize, DecoderError> {
-        let stem = architecture.stem;
-        let mut last = self.push(Operation::Stem, 0, stem.channels, Some((stem.height, stem.width)));
-        let (mut stages, mut refines) = (0, 0);
-        for layer in &architecture.layers {
-            let Node { channels, height, width, .. } = self.nodes[last];
-            match *layer {
-                Layer::Stage(stage) => {
-                    let conv = self.conv(&format!("blocks.{stages}"), stage.kernel, 1)?;
-                    let skip = if stage.channels == channels {
-                        last
-                    } else {
+    /// Adds what the nodes of a graph compute; returns the index of the last one, the heads.
+    fn layers(&mut self, graph: &Graph) -> usize {
+        let mut last = 0;
+        for node in graph.nodes() {
+            let (channels, size) = (node.output.channels, Some((node.output.height, node.output.width)));
+            last = match &node.operation {
+                Layer::Stem { .. } => self.push(Operation::Stem, 0, channels, size),
+                Layer::Stage { conv, skip, upscale } => {
+                    let conv = self.convs(&[*conv]);
+                    let skip = match skip {
+                        None => last,
                         // A 1x1 convolution and bilinear upsampling commute; this order costs less.
-                        let conv = self.conv(&format!("skips.{stages}"), 1, 1)?;
-                        self.push(Operation::Conv(conv), last, stage.channels, None)
+                        Some(skip) => self.push(Operation::Conv(self.convs(&[*skip])), last, channels, None),
                     };
-                    let upsample = Upsample::new(stage.upscale);
-                    let size = (height * stage.upscale, width * stage.upscale);
-                    last = self.push(Operation::Stage { conv, upsample, skip }, last, stage.channels, Some(size));
-                    stages += 1;
+                    let upsample = Upsample::new(*upscale);
+                    self.push(Operation::Stage { conv, upsample, skip }, last, channels, size)
                 }
-                Layer::Refine(refine) => {
-                    let first = self.conv(&format!("refine.{refines}"), 3, refine.dilation)?;
-                    let second = self.conv(&format!("refine.{}", refines + 1), 3, 1)?;
-                    let hidden = self.push(Operation::Conv(first), last, refine.hidden, None);
-                    let operation = Operation::Residual { conv: second, gain: refine.gain, x: last };
-                    last = self.push(operation, hidden, channels, None);
-                    refines += 2;
+                Layer::Refine { first, second, gain } => {
+                    let hidden = self.push(Operation::Conv(self.convs(&[*first])), last, first.outputs, None);
+                    let operation = Operation::Residual { conv: self.convs(&[*second]), gain: *gain, x: last };
+                    self.push(operation, hidden, channels, None)
                 }
-            }
+                Layer::Heads { heads } => self.push(Operation::Rgb(self.convs(heads)), last, channels, None),
+            };
         }
-        let heads: Vec<String> = (0..FRAMES_PER_SAMPLE).map(|frame| format!("rgb_{frame}")).collect();
-        let conv = self.convs(&heads, 3, 1)?;
-        Ok(self.push(Operation::Rgb(conv), last, 3 * FRAMES_PER_SAMPLE, None))
+        last
     }
 
     /// Makes every window as large as its readers need. A step of the writer may go past the last row asked for, and two
@@ -172,22 +160,18 @@ impl Builder<'_> {
 }
 
 impl Network {
-    /// Packs the parameters that `architecture` names; frames come out with `size` = (rows, columns).
-    pub fn new(
-        architecture: &Architecture,
-        parameters: &Tensors,
-        size: (usize, usize),
-        level: Level,
-    ) -> Result<Self, DecoderError> {
-        architecture.validate().map_err(repr::RepresentationError::from)?;
-        parameters.check(architecture)?;
+    /// Packs the parameters of an architecture; frames come out with `size` = (rows, columns).
+    pub fn new(parameters: &Tensors, size: (usize, usize), level: Level) -> Result<Self, DecoderError> {
         if size.0 == 0 || size.1 == 0 {
             return Err(frames::FrameError::Size { width: size.1, height: size.0 }.into());
         }
-        let latent_dim = architecture.latent_dim;
-        let stem = (&parameters.get("stem.weight")?.values, &parameters.get("stem.bias")?.values);
+        let architecture = parameters.architecture();
+        let (graph, latent_dim) = (architecture.graph(), architecture.latent_dim());
+        // The first convolution is the stem's linear layer.
+        let stem = &graph.convolutions()[0];
+        let stem = Linear::new(&parameters[stem.weight], &parameters[stem.bias], latent_dim);
         let mut builder = Builder { parameters, nodes: Vec::new() };
-        let rgb = builder.layers(architecture)?;
+        let rgb = builder.layers(graph);
         builder.push(Operation::Columns, rgb, 3 * FRAMES_PER_SAMPLE, Some((architecture.output_size().0, size.1)));
         builder.set_windows();
         let mut nodes = builder.nodes;
@@ -197,7 +181,7 @@ impl Network {
         Ok(Self {
             level,
             latent_dim,
-            stem: Linear::new(stem.0, stem.1, latent_dim),
+            stem,
             nodes,
             cosines: Cosines::new(level, architecture.output_size()),
             bicubic: Bicubic::new(level, architecture.output_size(), size),

@@ -2,15 +2,15 @@
 
 use decoder::{Decoder, DecoderError, Level, Network, in_order};
 use repr::{
-    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem, Target,
-    Tensor, Tensors,
+    Architecture, Clip, ClipName, CorrectionTarget, Layer, LayerTable, QuantizedLatents, QuantizedTensor, Refine,
+    Representation, RepresentationParts, Sidecar, Stage, Stem,
 };
 use sha2::{Digest, Sha256};
 
 /// Odd sizes, every kind of layer, and integers from a fixed formula; weights have a step of `step`.
-fn representation(step: f32) -> Representation {
+fn parts(step: f32) -> RepresentationParts {
     let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
-    let architecture = Architecture {
+    let table = LayerTable {
         latent_dim: 6,
         stem: Stem { channels: 5, height: 3, width: 5 },
         layers: vec![
@@ -22,19 +22,22 @@ fn representation(step: f32) -> Representation {
             Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
         ],
     };
+    let architecture = Architecture::new(table).unwrap();
     let integer = |seed: usize, j: usize| (31 * j + 7919 * seed + 7) * 2_654_435_761 % 65_536 / 256;
-    let tensor = |(seed, p): (usize, repr::Parameter)| QuantizedTensor {
+    let tensor = |(seed, p): (usize, &repr::Parameter)| QuantizedTensor {
         values: (0..p.len()).map(|j| integer(seed, j) as i16 - 128).collect(),
-        name: p.name,
-        shape: p.shape,
         bits: 8,
         steps: vec![step],
     };
-    let parameters = architecture.parameters().into_iter().enumerate().map(tensor).collect();
-    let clip = Clip { name: "clip".into(), frames: 10, height: 47, width: 83 };
+    let parameters = architecture.parameters().iter().enumerate().map(tensor).collect();
+    let clip = Clip::new(ClipName::new("clip").unwrap(), 10, 47, 83).unwrap();
     let values = (0..6 * clip.samples()).map(|j| integer(99, j) as u8).collect();
     let latents = QuantizedLatents { minimum: vec![-1.0; 6], step: vec![1.0 / 128.0; 6], values };
-    Representation { architecture, clip, parameters, latents, sidecar: Sidecar::default() }
+    RepresentationParts { architecture, clip, parameters, latents, sidecar: Sidecar::default() }
+}
+
+fn representation(step: f32) -> Representation {
+    Representation::new(parts(step)).unwrap()
 }
 
 /// All frames one after another.
@@ -119,21 +122,13 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(decoder.decode_native(usize::MAX).err().map(|e| e.to_string().contains("only 5")), Some(true));
 
     for step in [f32::NAN, f32::INFINITY, 1.1e6] {
-        assert!(matches!(Decoder::new(&representation(step)), Err(DecoderError::Representation(_))), "step {step}");
+        assert!(Representation::new(parts(step)).is_err(), "step {step}");
     }
-    let mut bad = good.clone();
-    bad.architecture.layers.clear();
-    assert!(Decoder::new(&bad).is_err());
 
-    let tensor = |t: &QuantizedTensor| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() });
-    let parameters = Tensors(good.parameters.iter().map(tensor).collect());
-    let network = |parameters: &Tensors, size| Network::new(&good.architecture, parameters, size, Level::detect());
-    let latent = network(&parameters, (10, 10)).unwrap().native(&[0.0; 7], &[]).err();
+    let network = |size| Network::new(&good.dequantize(), size, Level::detect());
+    let latent = network((10, 10)).unwrap().native(&[0.0; 7], &[]).err();
     assert_eq!(latent, Some(DecoderError::Latent { found: 7, expected: 6 }));
-    assert!(matches!(network(&parameters, (0, 10)), Err(DecoderError::Frame(_))));
-    let mut missing = parameters.clone();
-    missing.0.remove("blocks.1.weight");
-    assert!(matches!(network(&missing, (10, 10)), Err(DecoderError::Tensors(_))));
+    assert!(matches!(network((0, 10)), Err(DecoderError::Frame(_))));
 }
 
 /// Workspaces are reused; what an earlier sample left in them must not show.
@@ -141,15 +136,7 @@ fn what_does_not_fit_is_refused() {
 fn samples_do_not_influence_each_other() {
     let good = representation(1.0 / 128.0);
     let fresh = Decoder::new(&good).unwrap().decode(1).unwrap();
-    let mut huge = good.clone();
-    huge.latents.minimum = vec![1e6; 6];
-    let poisoned = Tensors(
-        huge.parameters
-            .iter()
-            .map(|t| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() }))
-            .collect(),
-    );
-    let network = Network::new(&good.architecture, &poisoned, (47, 83), Level::detect()).unwrap();
+    let network = Network::new(&good.dequantize(), (47, 83), Level::detect()).unwrap();
     let decode = |latent: &[f32]| network.frames(latent, &[], None).unwrap();
     decode(&[f32::NAN; 6]);
     network.native(&[f32::INFINITY; 6], &[]).unwrap();
@@ -169,7 +156,7 @@ fn samples_do_not_influence_each_other() {
 /// Corrections of every kind, some of them on the same plane.
 fn sidecar() -> Sidecar {
     let mut sidecar = Sidecar::default();
-    for (i, target) in Target::all(6).enumerate().filter(|(i, _)| i % 3 != 1) {
+    for (i, target) in CorrectionTarget::all(6).enumerate().filter(|(i, _)| i % 3 != 1) {
         sidecar.set(1 + i as u32 % 2, target, [31, -31, 5, -2][i % 4]);
     }
     sidecar
@@ -177,7 +164,7 @@ fn sidecar() -> Sidecar {
 
 #[test]
 fn a_sidecar_gives_the_pinned_bytes_at_every_level_and_for_any_thread_count() {
-    let corrected = Representation { sidecar: sidecar(), ..representation(1.0 / 128.0) };
+    let corrected = Representation::new(RepresentationParts { sidecar: sidecar(), ..parts(1.0 / 128.0) }).unwrap();
     let plain = decode(&Decoder::new(&representation(1.0 / 128.0)).unwrap(), 1);
     for (level, threads) in Level::available().into_iter().zip([1, 3, 8]) {
         let bytes = decode(&Decoder::with_level(&corrected, level).unwrap(), threads);
@@ -198,13 +185,13 @@ fn corrections_do_what_they_say() {
         Decoder::new(representation).unwrap().decode_native(sample).unwrap().map(frames::Planes::into_data)
     };
     let before = native(&good, 2);
-    let frame = |frame, channel, cosine| Target::Frame { frame, channel, cosine };
+    let frame = |frame, channel, cosine| CorrectionTarget::Frame { frame, channel, cosine };
 
-    let mut moved = good.clone();
+    let mut moved = good.clone().into_parts();
     moved.sidecar.set(2, frame(1, 2, 0), -3);
     // Two half waves over the rows, one over the columns.
     moved.sidecar.set(2, frame(0, 1, 8), 10);
-    let after = native(&moved, 2);
+    let after = native(&Representation::new(moved).unwrap(), 2);
     let pi = std::f64::consts::PI;
     for (i, (after, before)) in after.iter().zip(&before).enumerate() {
         for (at, (after, before)) in after.iter().zip(before).enumerate() {
@@ -220,10 +207,11 @@ fn corrections_do_what_they_say() {
     }
 
     // Beyond the 8 bits of a stored latent too.
-    let (mut moved, mut shifted) = (good.clone(), good);
+    let (mut moved, mut shifted) = (good.clone().into_parts(), good.into_parts());
     let dimension = 2 * 6 + 4;
     (moved.latents.values[dimension], shifted.latents.values[dimension]) = (250, 248);
     shifted.latents.minimum[4] += 31.0 * shifted.latents.step[4];
-    moved.sidecar.set(2, Target::Latent { dimension: 4 }, 29);
-    assert!(native(&moved, 2) == native(&shifted, 2));
+    moved.sidecar.set(2, CorrectionTarget::Latent { dimension: 4 }, 29);
+    let [moved, shifted] = [moved, shifted].map(|parts| native(&Representation::new(parts).unwrap(), 2));
+    assert!(moved == shifted);
 }

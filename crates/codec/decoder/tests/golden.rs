@@ -1,7 +1,7 @@
 //! Networks against torch: golden/make.py made the values, from parameters that a formula gives.
 
 use decoder::{Level, Network};
-use repr::{Architecture, Parameter, Tensor, Tensors};
+use repr::{Architecture, Parameter, Tensors};
 use serde_json::Value;
 
 /// Value `j` of the formula in make.py.
@@ -10,9 +10,9 @@ fn noise(seed: usize, len: usize, scale: f32) -> Vec<f32> {
     (0..len).map(|j| scale * value(j)).collect()
 }
 
-fn tensor((seed, p): (usize, Parameter)) -> (String, Tensor) {
+fn values((seed, p): (usize, &Parameter)) -> Vec<f32> {
     let scale = if p.shape.len() == 1 { 0.5 } else { (3.0 / p.fan_in() as f32).sqrt().log2().floor().exp2() };
-    (p.name.clone(), Tensor { values: noise(seed, p.len(), scale), shape: p.shape })
+    noise(seed, p.len(), scale)
 }
 
 #[test]
@@ -23,12 +23,13 @@ fn small_networks_match_torch() {
     for case in cases {
         let architecture: Architecture = serde_json::from_value(case["architecture"].clone()).unwrap();
         let size: (usize, usize) = serde_json::from_value(case["size"].clone()).unwrap();
-        let parameters = Tensors(architecture.parameters().into_iter().enumerate().map(tensor).collect());
-        let latent = noise(1000, architecture.latent_dim, 2.0);
+        let parameters = architecture.parameters().iter().enumerate().map(values).collect();
+        let parameters = Tensors::new(&architecture, parameters).unwrap();
+        let latent = noise(1000, architecture.latent_dim(), 2.0);
         let native: Vec<Vec<f32>> = serde_json::from_value(case["native"].clone()).unwrap();
         let camera: Vec<String> = serde_json::from_value(case["camera"].clone()).unwrap();
 
-        let network = Network::new(&architecture, &parameters, size, Level::detect()).unwrap();
+        let network = Network::new(&parameters, size, Level::detect()).unwrap();
         for (found, expected) in network.native(&latent, &[]).unwrap().iter().zip(&native) {
             assert_eq!(found.data().len(), expected.len());
             let error = found.data().iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -1,28 +1,40 @@
-//! What is learned and stored: the decoder's architecture, its tensors, and both in quantized form.
+//! What is learned and stored: the decoder's architecture, its parameters, and both with the latents in quantized form.
 //!
-//! Three things live here and nothing else:
+//! - [`LayerTable`]: the rows that recipes, checkpoints and archives hold. [`Architecture`]: a table that can be, with its
+//!   [`Graph`] of typed [`Node`]s: which parameters exist, how large everything is, what a pair costs. The coder, the decoder,
+//!   the trainer and the encoder all fold over it, so there is one definition of the network.
+//! - [`Tensors`]: the parameters of an architecture as floats.
+//! - [`Representation`]: quantized parameters and latents with the [`Clip`] they stand for and a [`Sidecar`] of corrections, what
+//!   an archive holds; made of [`RepresentationParts`] that fit together.
+//! - [`quantize_tensor`], [`quantize_to_step`], [`quantize_latents`]: from floats to integers on a grid.
+//! - [`limits`]: what no architecture or representation goes beyond.
 //!
-//! - [`Architecture`]: the layer table. It alone fixes which parameters exist ([`Architecture::parameters`]), how large
-//!   the frames are ([`Architecture::output_size`]) and what a pair costs ([`Architecture::flops`]). The trainer and the
-//!   decoder both walk it, so there is one definition of the network.
-//! - [`Tensor`], [`Tensors`]: named f32 tensors, what a checkpoint holds.
-//! - [`Representation`]: quantized parameters and latents with the clip they stand for, what an archive holds; with them a
-//!   [`Sidecar`] of corrections.
-//!
-//! Nothing here reads files or computes frames.
+//! What has a constructor that returns a result is valid from then on. Nothing here reads files or computes frames.
 
 mod architecture;
+mod clip;
+mod error;
+mod graph;
+pub mod limits;
 mod quantize;
+mod quantized;
 mod representation;
 mod sidecar;
+mod table;
 mod tensors;
 
-pub use architecture::{
-    Architecture, ArchitectureError, FRAMES_PER_SAMPLE, Layer, Parameter, ParameterRole, Refine, Stage, Stem, limits,
+pub use architecture::Architecture;
+pub use clip::{Clip, ClipName};
+pub use error::RepresentationError;
+pub use graph::{
+    Activation, ArchitectureError, Convolution, Graph, Node, Operation, Parameter, ParameterId, ParameterKind,
+    ParameterRole,
 };
 pub use quantize::{
     MAX_BITS, MIN_BITS, QuantizeError, quantize_latents, quantize_tensor, quantize_to_step, symmetric_step,
 };
-pub use representation::{Clip, QuantizedLatents, QuantizedTensor, Representation, RepresentationError};
-pub use sidecar::{COSINES, Correction, MAX_AMOUNT, Sidecar, Target, cosine};
-pub use tensors::{Tensor, Tensors, TensorsError};
+pub use quantized::{QuantizedLatents, QuantizedTensor};
+pub use representation::{Representation, RepresentationParts};
+pub use sidecar::{COSINES, Correction, CorrectionTarget, FRAME_STEP, HALF_WAVES, MAX_AMOUNT, Sidecar, cosine};
+pub use table::{FRAMES_PER_SAMPLE, Layer, LayerTable, Refine, Stage, Stem};
+pub use tensors::{Tensors, TensorsError};

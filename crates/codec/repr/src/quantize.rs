@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{QuantizedLatents, QuantizedTensor, Tensor};
+use crate::quantized::{QuantizedLatents, QuantizedTensor};
 
 /// Fewest bits of a quantized parameter.
 pub const MIN_BITS: u8 = 2;
@@ -25,22 +25,23 @@ pub fn symmetric_step(max: f32, bits: u8) -> f32 {
     if step.is_normal() { step } else { 1.0 }
 }
 
-/// Rounds a tensor to the symmetric grid of `bits` (2 to 8) with one step, ties to even.
-pub fn quantize_tensor(name: &str, tensor: &Tensor, bits: u8) -> Result<QuantizedTensor, QuantizeError> {
-    let max = tensor.values.iter().fold(0f32, |m, v| m.max(v.abs()));
-    quantize_to_step(name, tensor, bits, symmetric_step(max, bits))
+/// Rounds a parameter's `values` to the symmetric grid of `bits` (2 to 8) with one step, ties to even; `name` says in an error
+/// which parameter it is.
+pub fn quantize_tensor(name: &str, values: &[f32], bits: u8) -> Result<QuantizedTensor, QuantizeError> {
+    let max = values.iter().fold(0f32, |m, v| m.max(v.abs()));
+    quantize_to_step(name, values, bits, symmetric_step(max, bits))
 }
 
-/// Rounds a tensor to the symmetric grid of `bits` (2 to 8) with the given step, ties to even; values beyond the grid become
+/// Rounds a parameter's `values` to the symmetric grid of `bits` (2 to 8) with the given step, ties to even; values beyond the grid become
 /// its ends.
-pub fn quantize_to_step(name: &str, tensor: &Tensor, bits: u8, step: f32) -> Result<QuantizedTensor, QuantizeError> {
+pub fn quantize_to_step(name: &str, values: &[f32], bits: u8, step: f32) -> Result<QuantizedTensor, QuantizeError> {
     let good = |v: &f32| v.abs() <= 1e6;
-    if !(step > 0.0 && good(&step) && tensor.values.iter().all(good)) {
+    if !(step > 0.0 && good(&step) && values.iter().all(good)) {
         return Err(QuantizeError::NotFinite(name.into()));
     }
     let levels = f32::from((1i16 << (bits - 1)) - 1);
-    let values = tensor.values.iter().map(|v| (v / step).round_ties_even().clamp(-levels, levels) as i16).collect();
-    Ok(QuantizedTensor { name: name.into(), shape: tensor.shape.clone(), bits, steps: vec![step], values })
+    let values = values.iter().map(|v| (v / step).round_ties_even().clamp(-levels, levels) as i16).collect();
+    Ok(QuantizedTensor { bits, steps: vec![step], values })
 }
 
 /// Rounds latents `[samples, dim]` (row-major) to 256 levels between each dimension's smallest and largest value.
@@ -70,8 +71,7 @@ mod tests {
     fn rounding_stays_within_half_a_step() {
         let values: Vec<f32> = (0..200).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.013).collect();
         for bits in MIN_BITS..=MAX_BITS {
-            let tensor = Tensor { shape: vec![10, 20], values: values.clone() };
-            let quantized = quantize_tensor("t", &tensor, bits).unwrap();
+            let quantized = quantize_tensor("t", &values, bits).unwrap();
             let half = quantized.steps[0] * 0.5001;
             assert!(quantized.dequantize().iter().zip(&values).all(|(a, b)| (a - b).abs() <= half), "{bits} bits");
         }
@@ -87,23 +87,15 @@ mod tests {
 
     #[test]
     fn constant_and_bad_values_are_met() {
-        let zero = Tensor { shape: vec![4], values: vec![0.0; 4] };
-        assert_eq!(quantize_tensor("t", &zero, 8).unwrap().values, [0; 4]);
+        assert_eq!(quantize_tensor("t", &[0.0; 4], 8).unwrap().values, [0; 4]);
         assert_eq!(quantize_latents(&[0.5; 6], 2).unwrap().row(2).unwrap(), [0.5, 0.5]);
-        let bad = Tensor { shape: vec![2], values: vec![0.0, f32::NAN] };
-        assert!(quantize_tensor("t", &bad, 8).is_err());
+        assert!(quantize_tensor("t", &[0.0, f32::NAN], 8).is_err());
         assert!(quantize_latents(&[f32::INFINITY], 1).is_err());
     }
 
     #[test]
     fn per_channel_steps_apply_to_their_rows() {
-        let tensor = QuantizedTensor {
-            name: "t".into(),
-            shape: vec![2, 2],
-            bits: 8,
-            steps: vec![1.0, 2.0],
-            values: vec![1, 2, 3, 4],
-        };
+        let tensor = QuantizedTensor { bits: 8, steps: vec![1.0, 2.0], values: vec![1, 2, 3, 4] };
         assert_eq!(tensor.dequantize(), [1.0, 2.0, 6.0, 8.0]);
     }
 }

@@ -1,99 +1,24 @@
 //! The quantized decoder, the quantized latents and the clip they stand for.
 
-use thiserror::Error;
+use std::ops::Deref;
 
-use crate::{Architecture, ArchitectureError, Correction, FRAMES_PER_SAMPLE, Sidecar, Target, limits};
+use crate::architecture::Architecture;
+use crate::clip::Clip;
+use crate::error::{RepresentationError, invalid};
+use crate::graph::Parameter;
+use crate::limits;
+use crate::quantize::{MAX_BITS, MIN_BITS};
+use crate::quantized::{QuantizedLatents, QuantizedTensor};
+use crate::sidecar::{Correction, Sidecar};
+use crate::tensors::Tensors;
 
 /// Largest magnitude of a scale, step or minimum; beyond it (or not finite) a representation is refused.
 const MAX_MAGNITUDE: f32 = 1e6;
-/// Most frames of a clip: 14 hours at 20 frames a second.
-const MAX_FRAMES: usize = 1_000_000;
 
-/// The clip that a representation stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clip {
-    /// File name without folder and extension; names the `.raw` that `inflate` writes.
-    pub name: String,
-    /// Number of frames; an odd last one repeats the frame before it.
-    pub frames: usize,
-    /// Rows of a frame.
-    pub height: usize,
-    /// Columns of a frame.
-    pub width: usize,
-}
-
-impl Clip {
-    /// Number of samples: consecutive pairs, an odd last frame dropped. A single frame still needs one.
-    pub fn samples(&self) -> usize {
-        (self.frames / FRAMES_PER_SAMPLE).max(1)
-    }
-}
-
-/// Integers on a grid: `value = integer * step`.
+/// The parts of a [`Representation`], whether they fit together or not.
 #[derive(Clone, Debug, PartialEq)]
-pub struct QuantizedTensor {
-    /// The parameter's name.
-    pub name: String,
-    /// The parameter's shape.
-    pub shape: Vec<usize>,
-    /// Bits of an integer, [`crate::MIN_BITS`] to [`crate::MAX_BITS`]; values lie in `-2^(bits-1) ..= 2^(bits-1) - 1`.
-    pub bits: u8,
-    /// Quantization steps: one for the whole tensor, or one per output channel (`shape[0]`).
-    pub steps: Vec<f32>,
-    /// The integers, row-major.
-    pub values: Vec<i16>,
-}
-
-impl QuantizedTensor {
-    /// The values as f32, row-major.
-    pub fn dequantize(&self) -> Vec<f32> {
-        let per_channel = self.values.len() / self.steps.len().max(1);
-        let chunks = self.values.chunks(per_channel.max(1));
-        chunks.zip(&self.steps).flat_map(|(chunk, &step)| chunk.iter().map(move |&q| f32::from(q) * step)).collect()
-    }
-}
-
-/// 8-bit latents, one row a sample: `value = integer * step + minimum`, per dimension.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QuantizedLatents {
-    /// Smallest value of each dimension.
-    pub minimum: Vec<f32>,
-    /// Quantization step of each dimension.
-    pub step: Vec<f32>,
-    /// Integers, `[samples, dim]` row-major.
-    pub values: Vec<u8>,
-}
-
-impl QuantizedLatents {
-    /// Values of one latent.
-    pub fn dim(&self) -> usize {
-        self.minimum.len()
-    }
-
-    /// The latent of sample `index`, or nothing past the last one.
-    pub fn row(&self, index: usize) -> Option<Vec<f32>> {
-        self.corrected_row(index, &[])
-    }
-
-    /// As [`row`](Self::row), with the sample's integers moved by the latent part of `corrections`.
-    pub fn corrected_row(&self, index: usize, corrections: &[Correction]) -> Option<Vec<f32>> {
-        let dim = self.dim();
-        let row = self.values.get(index.checked_mul(dim)?..)?.get(..dim)?;
-        let mut integers: Vec<i16> = row.iter().map(|&q| q.into()).collect();
-        for correction in corrections {
-            if let Target::Latent { dimension } = correction.target {
-                *integers.get_mut(usize::from(dimension))? += i16::from(correction.amount);
-            }
-        }
-        let value = |((&q, &step), &minimum): ((&i16, &f32), &f32)| f32::from(q) * step + minimum;
-        Some(integers.iter().zip(&self.step).zip(&self.minimum).map(value).collect())
-    }
-}
-
-/// Everything `inflate` needs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Representation {
-    /// The layer table.
+pub struct RepresentationParts {
+    /// The decoder.
     pub architecture: Architecture,
     /// What the frames belong to.
     pub clip: Clip,
@@ -105,19 +30,57 @@ pub struct Representation {
     pub sidecar: Sidecar,
 }
 
-/// Why a representation is refused.
-#[derive(Debug, Error, PartialEq)]
-pub enum RepresentationError {
-    /// The layer table is impossible.
-    #[error(transparent)]
-    Architecture(#[from] ArchitectureError),
-    /// Anything else, in words.
-    #[error("{0}")]
-    Invalid(String),
+/// Everything `inflate` needs: [`RepresentationParts`] that fit together and lie within their limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Representation(RepresentationParts);
+
+impl Deref for Representation {
+    type Target = RepresentationParts;
+
+    fn deref(&self) -> &RepresentationParts {
+        &self.0
+    }
 }
 
-fn invalid<T>(text: String) -> Result<T, RepresentationError> {
-    Err(RepresentationError::Invalid(text))
+impl Representation {
+    /// Checks that all parts fit together and lie within their limits.
+    pub fn new(parts: RepresentationParts) -> Result<Self, RepresentationError> {
+        parts.clip.check_latents(parts.architecture.latent_dim())?;
+        let expected = parts.architecture.parameters();
+        if expected.len() != parts.parameters.len() {
+            return invalid(format!("{} tensors, the architecture has {}", parts.parameters.len(), expected.len()));
+        }
+        expected.iter().zip(&parts.parameters).try_for_each(|(parameter, tensor)| check_tensor(parameter, tensor))?;
+        check_latents(&parts)?;
+        check_corrections(&parts, parts.sidecar.corrections().len(), parts.sidecar.corrections())?;
+        Ok(Self(parts))
+    }
+
+    /// The parts, to be changed and put together again.
+    pub fn into_parts(self) -> RepresentationParts {
+        self.0
+    }
+
+    /// Puts other integers, and the corrections in `sidecar`, in the place of a sample's.
+    pub fn set_sample(&mut self, sample: usize, latent: &[u8], sidecar: &Sidecar) -> Result<(), RepresentationError> {
+        let corrections = sidecar.corrections();
+        let (samples, dim) = (self.clip.samples(), self.architecture.latent_dim());
+        let foreign = corrections.iter().any(|correction| correction.sample as usize != sample);
+        if sample >= samples || latent.len() != dim || foreign {
+            let found = latent.len();
+            return invalid(format!("sample {sample} with {found} latent values, of {samples} samples of {dim}"));
+        }
+        let others = self.sidecar.corrections().len() - self.sidecar.of(sample).len();
+        check_corrections(self, others + corrections.len(), corrections)?;
+        self.0.latents.values[sample * dim..][..dim].copy_from_slice(latent);
+        self.0.sidecar.replace(sample, corrections);
+        Ok(())
+    }
+
+    /// The parameters as the floats that their integers stand for.
+    pub fn dequantize(&self) -> Tensors {
+        Tensors::trusted(&self.architecture, self.parameters.iter().map(QuantizedTensor::dequantize).collect())
+    }
 }
 
 fn check_magnitude(what: &str, values: &[f32]) -> Result<(), RepresentationError> {
@@ -127,88 +90,49 @@ fn check_magnitude(what: &str, values: &[f32]) -> Result<(), RepresentationError
     }
 }
 
-impl Clip {
-    /// Checks the name (a plain file name), the frame count and the size.
-    pub fn validate(&self) -> Result<(), RepresentationError> {
-        let name = self.name.as_str();
-        if name.is_empty()
-            || name.len() > 200
-            || name == "."
-            || name == ".."
-            || name.chars().any(|c| c == '/' || c == '\\' || c.is_control())
-        {
-            return invalid(format!("the clip name {name:?} is not a plain file name of 1 to 200 bytes"));
-        }
-        if self.frames == 0 || self.frames > MAX_FRAMES {
-            return invalid(format!("the clip has {} frames, must be 1 to {MAX_FRAMES}", self.frames));
-        }
-        let side = 1..=limits::SIDE;
-        if !side.contains(&self.height) || !side.contains(&self.width) {
-            return invalid(format!(
-                "the clip is {}x{}, each side must be 1 to {}",
-                self.width,
-                self.height,
-                limits::SIDE
-            ));
-        }
-        Ok(())
+fn check_tensor(parameter: &Parameter, tensor: &QuantizedTensor) -> Result<(), RepresentationError> {
+    let name = &parameter.name;
+    if tensor.values.len() != parameter.len() {
+        return invalid(format!("{name} has {} values, the architecture {}", tensor.values.len(), parameter.len()));
     }
-
-    /// Checks that the latents of a valid clip, `dim` values each, are not too many; to be asked before they are allocated.
-    pub fn validate_latents(&self, dim: usize) -> Result<(), RepresentationError> {
-        let values = dim.saturating_mul(self.samples());
-        if values <= limits::LATENTS {
-            return Ok(());
-        }
-        invalid(format!("{} samples of {dim} latent values, the limit is {} in all", self.samples(), limits::LATENTS))
+    if !(MIN_BITS..=MAX_BITS).contains(&tensor.bits) {
+        return invalid(format!("{name} has {} bits", tensor.bits));
+    }
+    if tensor.steps.len() != 1 && tensor.steps.len() != parameter.shape[0] {
+        return invalid(format!("{name} has {} steps", tensor.steps.len()));
+    }
+    check_magnitude(&format!("a step of {name}"), &tensor.steps)?;
+    let half = 1i16 << (tensor.bits - 1);
+    match tensor.values.iter().find(|&&q| q < -half || q >= half) {
+        None => Ok(()),
+        Some(q) => invalid(format!("{name} holds {q}, outside {} bits", tensor.bits)),
     }
 }
 
-impl Representation {
-    /// Checks that all parts fit together and lie within their limits.
-    pub fn validate(&self) -> Result<(), RepresentationError> {
-        self.architecture.validate()?;
-        self.clip.validate()?;
-        self.clip.validate_latents(self.architecture.latent_dim)?;
-        let expected = self.architecture.parameters();
-        if expected.len() != self.parameters.len() {
-            return invalid(format!("{} tensors, the architecture has {}", self.parameters.len(), expected.len()));
-        }
-        for (parameter, tensor) in expected.iter().zip(&self.parameters) {
-            let name = &parameter.name;
-            if tensor.name != *name || tensor.shape != parameter.shape || tensor.values.len() != parameter.len() {
-                let found = (&tensor.name, &tensor.shape);
-                return invalid(format!("tensor {} of shape {:?} where {name} belongs", found.0, found.1));
-            }
-            if !(crate::MIN_BITS..=crate::MAX_BITS).contains(&tensor.bits) {
-                return invalid(format!("{name} has {} bits", tensor.bits));
-            }
-            if tensor.steps.len() != 1 && tensor.steps.len() != parameter.shape[0] {
-                return invalid(format!("{name} has {} steps", tensor.steps.len()));
-            }
-            check_magnitude(&format!("a step of {name}"), &tensor.steps)?;
-            let half = 1i16 << (tensor.bits - 1);
-            if let Some(q) = tensor.values.iter().find(|&&q| q < -half || q >= half) {
-                return invalid(format!("{name} holds {q}, outside {} bits", tensor.bits));
-            }
-        }
-        let (latents, dim) = (&self.latents, self.architecture.latent_dim);
-        if latents.minimum.len() != dim || latents.step.len() != dim {
-            return invalid(format!("latents of {} dimensions, the architecture has {dim}", latents.minimum.len()));
-        }
-        if latents.values.len() != dim * self.clip.samples() {
-            let (values, samples) = (latents.values.len(), self.clip.samples());
-            return invalid(format!("{values} latent values for {samples} samples of {dim}"));
-        }
-        check_magnitude("a latent step", &latents.step)?;
-        check_magnitude("a latent minimum", &latents.minimum)?;
-        let corrections = self.sidecar.corrections().len();
-        if corrections > limits::CORRECTIONS {
-            return invalid(format!("{corrections} corrections, the limit is {}", limits::CORRECTIONS));
-        }
-        match self.sidecar.misfit(self.clip.samples(), dim) {
-            None => Ok(()),
-            Some(correction) => invalid(format!("the sidecar holds an impossible correction: {correction:?}")),
-        }
+fn check_latents(parts: &RepresentationParts) -> Result<(), RepresentationError> {
+    let (latents, dim, samples) = (&parts.latents, parts.architecture.latent_dim(), parts.clip.samples());
+    if latents.minimum.len() != dim || latents.step.len() != dim {
+        return invalid(format!("latents of {} dimensions, the architecture has {dim}", latents.minimum.len()));
+    }
+    if latents.values.len() != dim * samples {
+        return invalid(format!("{} latent values for {samples} samples of {dim}", latents.values.len()));
+    }
+    check_magnitude("a latent step", &latents.step)?;
+    check_magnitude("a latent minimum", &latents.minimum)
+}
+
+/// Checks `corrections`, some of the `count` that there are in all.
+fn check_corrections(
+    parts: &RepresentationParts,
+    count: usize,
+    corrections: &[Correction],
+) -> Result<(), RepresentationError> {
+    if count > limits::CORRECTIONS {
+        return invalid(format!("{count} corrections, the limit is {}", limits::CORRECTIONS));
+    }
+    let (samples, dim) = (parts.clip.samples(), parts.architecture.latent_dim());
+    match corrections.iter().find(|correction| !correction.fits(samples, dim)) {
+        None => Ok(()),
+        Some(correction) => invalid(format!("the sidecar holds an impossible correction: {correction:?}")),
     }
 }

@@ -1,22 +1,26 @@
 //! Corrections of single samples, found after training by what they do to the metric.
 
-use crate::FRAMES_PER_SAMPLE;
+use crate::table::FRAMES_PER_SAMPLE;
 
+/// Half waves that a cosine can make along one axis of a frame: 0 to one less than this.
+pub const HALF_WAVES: usize = 4;
 /// Cosines that a frame's channel can be moved by, see [`cosine`].
-pub const COSINES: usize = 10;
+pub const COSINES: usize = HALF_WAVES * (HALF_WAVES + 1) / 2;
+/// What one step of a frame's correction is, in levels of 8-bit RGB.
+pub const FRAME_STEP: f32 = 0.5;
 /// Largest magnitude of a correction's amount.
 pub const MAX_AMOUNT: i8 = 31;
 
 /// What a correction moves. The order is the one in which an archive holds a sample's corrections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
+pub enum CorrectionTarget {
     /// One value of the sample's latent, by that dimension's quantization steps.
     Latent {
         /// The dimension.
         dimension: u16,
     },
-    /// One channel of a decoded frame, before it is resampled: the amount is the height of a cosine over the frame, in half
-    /// levels of 8-bit RGB.
+    /// One channel of a decoded frame, before it is resampled: the amount is the height of a cosine over the frame, in
+    /// [`FRAME_STEP`]s.
     Frame {
         /// The first frame of the pair, 0, or the second, 1.
         frame: u8,
@@ -27,7 +31,7 @@ pub enum Target {
     },
 }
 
-impl Target {
+impl CorrectionTarget {
     /// Every target of one sample, in order, for latents of `latent_dim` values.
     pub fn all(latent_dim: usize) -> impl Iterator<Item = Self> {
         let frames = (0..FRAMES_PER_SAMPLE as u8).flat_map(|frame| (0..3).map(move |channel| (frame, channel)));
@@ -59,9 +63,17 @@ pub struct Correction {
     /// The sample.
     pub sample: u32,
     /// What is moved.
-    pub target: Target,
+    pub target: CorrectionTarget,
     /// By how many steps, `1..=MAX_AMOUNT` in magnitude.
     pub amount: i8,
+}
+
+impl Correction {
+    /// Whether a representation of so many samples, each with a latent of `latent_dim` values, can have it.
+    pub(crate) fn fits(&self, samples: usize, latent_dim: usize) -> bool {
+        let amount = (-MAX_AMOUNT..=MAX_AMOUNT).contains(&self.amount) && self.amount != 0;
+        (self.sample as usize) < samples && self.target.exists(latent_dim) && amount
+    }
 }
 
 /// The corrections of a clip: sorted, at most one for each target of a sample.
@@ -83,12 +95,12 @@ impl Sidecar {
     }
 
     /// The amount by which a sample's target is moved; 0 where it is not.
-    pub fn amount(&self, sample: u32, target: Target) -> i8 {
+    pub fn amount(&self, sample: u32, target: CorrectionTarget) -> i8 {
         self.find(sample, target).map_or(0, |at| self.corrections[at].amount)
     }
 
     /// Moves a sample's target by `amount` in all; 0 takes the correction away.
-    pub fn set(&mut self, sample: u32, target: Target, amount: i8) {
+    pub fn set(&mut self, sample: u32, target: CorrectionTarget, amount: i8) {
         match (self.find(sample, target), amount) {
             (Ok(at), 0) => drop(self.corrections.remove(at)),
             (Ok(at), _) => self.corrections[at].amount = amount,
@@ -97,16 +109,15 @@ impl Sidecar {
         }
     }
 
-    fn find(&self, sample: u32, target: Target) -> Result<usize, usize> {
+    fn find(&self, sample: u32, target: CorrectionTarget) -> Result<usize, usize> {
         self.corrections.binary_search_by_key(&(sample, target), |c| (c.sample, c.target))
     }
 
-    /// A correction that no representation of `samples` latents of `latent_dim` values can have, if there is one.
-    pub(crate) fn misfit(&self, samples: usize, latent_dim: usize) -> Option<&Correction> {
-        self.corrections.iter().find(|c| {
-            let amount = (-MAX_AMOUNT..=MAX_AMOUNT).contains(&c.amount) && c.amount != 0;
-            c.sample as usize >= samples || !c.target.exists(latent_dim) || !amount
-        })
+    /// Puts `corrections`, all of one sample, in the place of those that it has.
+    pub(crate) fn replace(&mut self, sample: usize, corrections: &[Correction]) {
+        let before = |limit: usize| self.corrections.partition_point(|c| (c.sample as usize) < limit);
+        let own = before(sample)..before(sample.saturating_add(1));
+        self.corrections.splice(own, corrections.iter().copied());
     }
 }
 
@@ -116,8 +127,8 @@ mod tests {
 
     #[test]
     fn corrections_stay_sorted_and_unique() {
-        let offset = Target::Frame { frame: 1, channel: 0, cosine: 0 };
-        let latent = Target::Latent { dimension: 3 };
+        let offset = CorrectionTarget::Frame { frame: 1, channel: 0, cosine: 0 };
+        let latent = CorrectionTarget::Latent { dimension: 3 };
         let mut sidecar = Sidecar::default();
         for (sample, target, amount) in
             [(4, offset, 2), (1, latent, -1), (4, latent, 5), (4, offset, -7), (9, latent, 1)]
@@ -139,19 +150,19 @@ mod tests {
 
     #[test]
     fn what_fits_nowhere_is_found() {
-        let with = |sample, target, amount| Sidecar { corrections: vec![Correction { sample, target, amount }] };
-        let latent = Target::Latent { dimension: 5 };
-        let frame = |frame, channel, cosine| Target::Frame { frame, channel, cosine };
+        let with = |sample, target, amount| Correction { sample, target, amount };
+        let latent = CorrectionTarget::Latent { dimension: 5 };
+        let frame = |frame, channel, cosine| CorrectionTarget::Frame { frame, channel, cosine };
         for good in [with(9, latent, 31), with(0, frame(1, 2, 9), -31)] {
-            assert_eq!(good.misfit(10, 6), None);
+            assert!(good.fits(10, 6), "{good:?}");
         }
-        let targets = [frame(2, 0, 0), frame(0, 3, 0), frame(0, 0, 10), Target::Latent { dimension: 6 }];
+        let targets = [frame(2, 0, 0), frame(0, 3, 0), frame(0, 0, 10), CorrectionTarget::Latent { dimension: 6 }];
         let bad = targets.map(|target| with(0, target, 1));
         for bad in bad.into_iter().chain([with(10, latent, 1), with(0, latent, 0), with(0, latent, 32)]) {
-            assert!(bad.misfit(10, 6).is_some(), "{bad:?}");
+            assert!(!bad.fits(10, 6), "{bad:?}");
         }
-        assert!(Target::all(6).all(|target| target.exists(6)) && Target::all(6).is_sorted());
-        assert_eq!(Target::all(6).count(), 66);
+        assert!(CorrectionTarget::all(6).all(|target| target.exists(6)) && CorrectionTarget::all(6).is_sorted());
+        assert_eq!(CorrectionTarget::all(6).count(), 66);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use crate::chain::Chain;
+use crate::differentiable::DifferentiableDecoder;
 
 /// Most samples that are probed, spread over the clip. Few samples, however often probed, leave directions unseen that the
 /// quantizer then takes for free.
@@ -43,8 +43,8 @@ pub(crate) struct Curvature {
 }
 
 impl Curvature {
-    /// Probes `chain` at `latents`, `[samples, dim]`; `fan_ins` are those of the layers.
-    pub fn new(chain: &Chain, latents: &[f32], dim: usize, fan_ins: &[usize]) -> Self {
+    /// Probes `decoder` at `latents`, `[samples, dim]`; `fan_ins` are those of the layers.
+    pub fn new(decoder: &DifferentiableDecoder, latents: &[f32], dim: usize, fan_ins: &[usize]) -> Self {
         let samples = latents.len() / dim;
         let count = SAMPLES.min(samples);
         let probed: Vec<usize> = (0..count).map(|i| (2 * i + 1) * samples / (2 * count)).collect();
@@ -53,12 +53,12 @@ impl Curvature {
         let mut signs = Signs(1);
         let probes = (probed.len() * PROBES) as f64;
         for sample in probed {
-            let trace = chain.forward(&latents[sample * dim..][..dim]);
+            let trace = decoder.forward(&latents[sample * dim..][..dim]);
             // Outputs are in 0..1; the error is wanted in levels, averaged over all values.
             let size = 255.0 / (trace.frames().len() as f32).sqrt();
             for _ in 0..PROBES {
                 let probe: Vec<f32> = (0..trace.frames().len()).map(|_| signs.next(size)).collect();
-                let gradients = chain.backward(&trace, &probe);
+                let gradients = decoder.backward(&trace, &probe);
                 for (sum, g) in latent.iter_mut().zip(&gradients.latent) {
                     *sum += f64::from(*g).powi(2) / probes;
                 }

@@ -11,9 +11,9 @@ const SAMPLES: usize = 48;
 /// PSNR in dB of a representation's frames against those of the source's floats, at the decoder's resolution.
 pub fn fidelity(source: &Source, representation: &Representation) -> Result<f64, DecoderError> {
     let (architecture, clip) = (&source.plain.architecture, &source.plain.clip);
-    let network = Network::new(architecture, &source.parameters, (clip.height, clip.width), Level::detect())?;
+    let network = Network::new(&source.parameters, (clip.height(), clip.width()), Level::detect())?;
     let decoder = Decoder::new(representation)?;
-    let (dim, samples) = (architecture.latent_dim, clip.samples());
+    let (dim, samples) = (architecture.latent_dim(), clip.samples());
     let count = SAMPLES.min(samples);
     let (mut sum, mut values) = (0.0, 0usize);
     let work = |i: usize, _: Option<(f64, usize)>| {

@@ -4,7 +4,7 @@ use decoder::{Network, in_order};
 use frames::Planes;
 use perception::targets::Targets;
 use perception::{Distortions, Evaluators, SampleOutputs, evaluator_input, score};
-use repr::{Correction, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar, Target};
+use repr::{Correction, CorrectionTarget, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar};
 
 use crate::EncodeError;
 use crate::candidates::Move;
@@ -42,7 +42,7 @@ impl Variant {
     /// all else, a correction is needed. Nothing where the move leads out of all ranges.
     pub fn moved(&self, sample: u32, step: Move) -> Option<Self> {
         let mut variant = self.clone();
-        if let Target::Latent { dimension } = step.target {
+        if let CorrectionTarget::Latent { dimension } = step.target {
             let value = variant.row.get_mut(usize::from(dimension))?;
             if let Ok(moved) = u8::try_from(i16::from(*value) + i16::from(step.amount)) {
                 *value = moved;
@@ -58,7 +58,7 @@ impl Variant {
 
     /// Whether the second frame, the only one that SegNet sees, is the same as that of `other`.
     fn same_second_frame(&self, other: &Self) -> bool {
-        let moves_second = |c: &&Correction| !matches!(c.target, Target::Frame { frame: 0, .. });
+        let moves_second = |c: &&Correction| !matches!(c.target, CorrectionTarget::Frame { frame: 0, .. });
         let second =
             |variant: &Self| variant.sidecar.corrections().iter().filter(moves_second).copied().collect::<Vec<_>>();
         self.row == other.row && second(self) == second(other)
@@ -66,14 +66,14 @@ impl Variant {
 }
 
 /// The decoder that variants run through.
-pub(crate) struct Stage<'a> {
+pub(crate) struct Projection<'a> {
     pub network: Network,
     /// Minima and steps; the integers are the variants'.
     pub latents: QuantizedLatents,
     pub targets: &'a Targets,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Projection<'a> {
     /// The latent of a variant.
     pub fn latent(&self, variant: &Variant) -> Vec<f32> {
         let (minimum, step) = (self.latents.minimum.clone(), self.latents.step.clone());
@@ -106,7 +106,7 @@ impl Judge<'_> {
     /// Measures variants of a sample, on the frames that inflate gives. `known` are the terms of one variant, if any are.
     pub(crate) fn measure(
         &mut self,
-        stage: &Stage<'_>,
+        projection: &Projection<'_>,
         sample: usize,
         variants: &[Variant],
         known: Option<(&Variant, Terms)>,
@@ -123,7 +123,8 @@ impl Judge<'_> {
                 let work = |i: usize, used: Option<_>| -> Result<_, EncodeError> {
                     let _: Option<[Planes; FRAMES_PER_SAMPLE]> = used;
                     let variant = &variants[i];
-                    let frames = stage.network.frames(&stage.latent(variant), variant.sidecar.corrections(), None)?;
+                    let frames =
+                        projection.network.frames(&projection.latent(variant), variant.sidecar.corrections(), None)?;
                     Ok(frames.each_ref().map(evaluator_input))
                 };
                 in_order(0..variants.len(), threads, work, |i, [first, second]| {
@@ -143,8 +144,9 @@ impl Judge<'_> {
             Self::Pixels { .. } => {
                 let work = |i: usize, _: Option<f64>| -> Result<f64, EncodeError> {
                     let variant = &variants[i];
-                    let frames = stage.network.native(&stage.latent(variant), variant.sidecar.corrections())?;
-                    Ok(squared_error(&frames, stage.original(sample)))
+                    let frames =
+                        projection.network.native(&projection.latent(variant), variant.sidecar.corrections())?;
+                    Ok(squared_error(&frames, projection.original(sample)))
                 };
                 in_order(0..variants.len(), threads, work, |_, error| {
                     terms.push([*error, 0.0]);

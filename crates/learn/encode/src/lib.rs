@@ -9,8 +9,8 @@
 //! Nothing here reads or writes files; rates come from [`archive`], frames from [`decoder`].
 
 mod candidates;
-mod chain;
 mod curvature;
+mod differentiable;
 mod fidelity;
 mod judge;
 mod layer;
@@ -19,10 +19,9 @@ mod search;
 mod state;
 mod walk;
 
-use archive::ArchiveError;
 use decoder::DecoderError;
 use perception::PerceptionError;
-use repr::{QuantizeError, QuantizedTensor, Representation, RepresentationError, Tensor, Tensors, TensorsError};
+use repr::{Representation, RepresentationError, Tensors};
 use thiserror::Error;
 
 pub use fidelity::fidelity;
@@ -34,21 +33,37 @@ pub use walk::{Goal, Point, walk};
 /// What is to be encoded.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Float parameters, one tensor for each of the architecture's.
-    pub parameters: Tensors,
-    /// Float latents, `[samples, latent_dim]` row-major.
-    pub latents: Vec<f32>,
-    /// The same on the grids that training rounded to: what a plain quantization gives.
-    pub plain: Representation,
+    parameters: Tensors,
+    latents: Vec<f32>,
+    plain: Representation,
 }
 
 impl Source {
+    /// Float parameters, float latents `[samples, latent_dim]` row-major, and what a plain quantization makes of them: the
+    /// same on the grids that training rounded to.
+    pub fn new(parameters: Tensors, latents: Vec<f32>, plain: Representation) -> Result<Self, EncodeError> {
+        let fits = *parameters.architecture() == plain.architecture && latents.len() == plain.latents.values.len();
+        if fits { Ok(Self { parameters, latents, plain }) } else { Err(EncodeError::Source) }
+    }
+
+    /// Float parameters.
+    pub fn parameters(&self) -> &Tensors {
+        &self.parameters
+    }
+
+    /// Float latents, `[samples, latent_dim]` row-major.
+    pub fn latents(&self) -> &[f32] {
+        &self.latents
+    }
+
+    /// What a plain quantization gives.
+    pub fn plain(&self) -> &Representation {
+        &self.plain
+    }
+
     /// A source that is what a plain quantization gives and nothing finer, as after training on its grids.
     pub fn of(plain: Representation) -> Self {
-        let tensor = |tensor: &QuantizedTensor| {
-            (tensor.name.clone(), Tensor { shape: tensor.shape.clone(), values: tensor.dequantize() })
-        };
-        let parameters = Tensors(plain.parameters.iter().map(tensor).collect());
+        let parameters = plain.dequantize();
         let latents = (0..plain.clip.samples()).filter_map(|sample| plain.latents.row(sample)).flatten().collect();
         Self { parameters, latents, plain }
     }
@@ -57,18 +72,12 @@ impl Source {
 /// Why a source cannot be encoded.
 #[derive(Debug, Error)]
 pub enum EncodeError {
-    /// Tensors are missing or do not fit the architecture.
-    #[error(transparent)]
-    Tensors(#[from] TensorsError),
-    /// The plain quantization is impossible.
+    /// Floats and their plain quantization are not of one decoder and clip.
+    #[error("the floats are not those that the plain quantization was made of")]
+    Source,
+    /// A result is impossible.
     #[error(transparent)]
     Representation(#[from] RepresentationError),
-    /// Values cannot be quantized.
-    #[error(transparent)]
-    Quantize(#[from] QuantizeError),
-    /// A result cannot be written.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
     /// A result cannot be decoded.
     #[error(transparent)]
     Decoder(#[from] DecoderError),

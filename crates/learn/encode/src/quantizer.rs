@@ -1,10 +1,10 @@
 //! The whole representation at one exchange rate between bytes and error.
 
 use rayon::prelude::*;
-use repr::{QuantizedLatents, QuantizedTensor, Representation, Sidecar};
+use repr::{Convolution, QuantizedLatents, QuantizedTensor, Representation, RepresentationParts, Sidecar};
 
-use crate::chain::Chain;
 use crate::curvature::Curvature;
+use crate::differentiable::DifferentiableDecoder;
 use crate::layer::{QuantizedLayer, balanced_step, quantize_layer, short_step};
 use crate::{EncodeError, Source};
 
@@ -21,18 +21,14 @@ fn width(values: &[i16]) -> u8 {
 }
 
 impl<'a> Quantizer<'a> {
-    /// Checks the source and probes its decoder, on rayon's current threads: for the reference architecture half a minute on
+    /// Probes the decoder of a source, on rayon's current threads: for the reference architecture half a minute on
     /// two cores.
-    pub fn new(source: &'a Source) -> Result<Self, EncodeError> {
-        source.plain.validate()?;
+    pub fn new(source: &'a Source) -> Self {
         let architecture = &source.plain.architecture;
-        if source.latents.len() != source.plain.latents.values.len() {
-            return Err(repr::TensorsError::Missing("latents".into()).into());
-        }
-        let chain = Chain::new(architecture, &source.parameters)?;
-        let fan_ins: Vec<usize> = architecture.parameters().chunks(2).map(|pair| pair[0].fan_in()).collect();
-        let curvature = Curvature::new(&chain, &source.latents, architecture.latent_dim, &fan_ins);
-        Ok(Self { source, curvature })
+        let decoder = DifferentiableDecoder::new(&source.parameters);
+        let fan_ins: Vec<usize> = architecture.graph().convolutions().iter().map(Convolution::fan_in).collect();
+        let curvature = Curvature::new(&decoder, &source.latents, architecture.latent_dim(), &fan_ins);
+        Self { source, curvature }
     }
 
     /// What was given to [`new`](Self::new).
@@ -49,7 +45,7 @@ impl<'a> Quantizer<'a> {
     /// The exchange rate, in mean squared error per kilobyte, at which the error should come out near `error` if the
     /// parameters' bits alone mattered: `D = c 2^(-2R/n)` gives `-dD/dR = 2 ln 2 D / n`.
     pub(crate) fn rate_at(&self, error: f64) -> f64 {
-        let parameters = self.source.plain.architecture.parameter_count().max(1);
+        let parameters = self.source.plain.architecture.graph().parameter_count().max(1);
         2.0 * std::f64::consts::LN_2 * error / parameters as f64 * 8000.0
     }
 
@@ -58,37 +54,29 @@ impl<'a> Quantizer<'a> {
     pub fn quantize(&self, lambda: f64) -> Result<Representation, EncodeError> {
         let (source, plain) = (self.source, &self.source.plain);
         let lambda = lambda.max(0.0) / 8000.0;
-        let parameters = plain.architecture.parameters();
-        let jobs = plain.parameters.par_chunks(2).zip(&self.curvature.layers);
-        let layers: Result<Vec<QuantizedLayer>, EncodeError> = jobs
-            .map(|(pair, curvature)| {
-                let values =
-                    |tensor: &QuantizedTensor| source.parameters.get(&tensor.name).map(|t| t.values.as_slice());
-                let trained = pair[0].steps.first().copied().unwrap_or(1.0);
-                Ok(quantize_layer([values(&pair[0])?, values(&pair[1])?], trained, curvature, lambda))
-            })
-            .collect();
-        let mut tensors = Vec::new();
-        for (pair, layer) in parameters.chunks(2).zip(layers?) {
-            for (parameter, (values, steps)) in
-                pair.iter().zip([(layer.weight, layer.steps), (layer.bias, vec![layer.bias_step])])
-            {
-                let (name, shape, bits) = (parameter.name.clone(), parameter.shape.clone(), width(&values));
-                tensors.push(QuantizedTensor { name, shape, bits, steps, values });
-            }
-        }
-        Ok(Representation {
+        let convolutions = plain.architecture.graph().convolutions();
+        let jobs = convolutions.par_iter().zip(&self.curvature.layers);
+        let layers = jobs.map(|(convolution, curvature)| {
+            let floats = [convolution.weight, convolution.bias].map(|id| &source.parameters[id]);
+            let trained = plain.parameters[convolution.weight.index()].steps.first().copied().unwrap_or(1.0);
+            quantize_layer(floats, trained, curvature, lambda)
+        });
+        let tensor = |values: Vec<i16>, steps| QuantizedTensor { bits: width(&values), steps, values };
+        let tensors = layers.flat_map_iter(|QuantizedLayer { weight, steps, bias, bias_step, .. }| {
+            [tensor(weight, steps), tensor(bias, vec![bias_step])]
+        });
+        Ok(Representation::new(RepresentationParts {
             architecture: plain.architecture.clone(),
             clip: plain.clip.clone(),
-            parameters: tensors,
+            parameters: tensors.collect(),
             latents: self.latents(lambda),
             sidecar: Sidecar::default(),
-        })
+        })?)
     }
 
     /// Each dimension on the grid whose step balances rate and error, at least the one of 256 levels. `lambda` is per bit.
     fn latents(&self, lambda: f64) -> QuantizedLatents {
-        let dim = self.source.plain.architecture.latent_dim;
+        let dim = self.source.plain.architecture.latent_dim();
         let samples = self.source.latents.len() / dim;
         let column = |d: usize| self.source.latents.iter().skip(d).step_by(dim).copied();
         let mut latents = QuantizedLatents { minimum: Vec::new(), step: Vec::new(), values: Vec::new() };

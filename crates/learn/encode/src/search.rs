@@ -6,12 +6,12 @@
 
 use decoder::{Level, Network};
 use perception::targets::Targets;
-use repr::{MAX_AMOUNT, Representation, Sidecar, Target, Tensor, Tensors};
+use repr::{CorrectionTarget, MAX_AMOUNT, Representation, Sidecar};
 
 use crate::EncodeError;
 use crate::candidates::{Move, frame_moves, latent_moves};
-use crate::chain::Chain;
-use crate::judge::{Judge, Stage, Terms, Variant};
+use crate::differentiable::DifferentiableDecoder;
+use crate::judge::{Judge, Projection, Terms, Variant};
 
 /// Error, in mean squared levels, that a latent's move makes in a pass: coarse moves first.
 const REACH: [f64; 3] = [2.0, 0.5, 8.0];
@@ -29,8 +29,8 @@ const FIRST_PRICE: (f64, f64) = (14.0, 16.0);
 /// A search over one representation. It keeps no state of its own: see [`SearchState`].
 pub struct Search<'a> {
     judge: Judge<'a>,
-    stage: Stage<'a>,
-    chain: Chain,
+    projection: Projection<'a>,
+    decoder: DifferentiableDecoder,
     start: Representation,
     curvature: Vec<f64>,
     passes: usize,
@@ -71,21 +71,18 @@ impl<'a> Search<'a> {
         judge: Judge<'a>,
         passes: usize,
     ) -> Result<Self, EncodeError> {
-        start.validate()?;
         let (architecture, clip) = (&start.architecture, &start.clip);
         let (height, width) = architecture.output_size();
         let found = (targets.frame_count(), targets.info.width, targets.info.height);
-        if found != (clip.frames, width, height) {
+        if found != (clip.frames(), width, height) {
             let text = |(frames, width, height)| format!("{frames} frames of {width}x{height}");
-            return Err(EncodeError::Original { found: text(found), needed: text((clip.frames, width, height)) });
+            return Err(EncodeError::Original { found: text(found), needed: text((clip.frames(), width, height)) });
         }
-        let tensor =
-            |t: &repr::QuantizedTensor| (t.name.clone(), Tensor { shape: t.shape.clone(), values: t.dequantize() });
-        let parameters = Tensors(start.parameters.iter().map(tensor).collect());
-        let chain = Chain::new(architecture, &parameters)?;
-        let network = Network::new(architecture, &parameters, (clip.height, clip.width), Level::detect())?;
-        let stage = Stage { network, latents: start.latents.clone(), targets };
-        Ok(Self { judge, stage, chain, start: start.clone(), curvature: curvature.to_vec(), passes })
+        let parameters = start.dequantize();
+        let network = Network::new(&parameters, (clip.height(), clip.width()), Level::detect())?;
+        let projection = Projection { network, latents: start.latents.clone(), targets };
+        let decoder = DifferentiableDecoder::new(&parameters);
+        Ok(Self { judge, projection, decoder, start: start.clone(), curvature: curvature.to_vec(), passes })
     }
 
     /// Where a search begins.
@@ -117,19 +114,14 @@ impl<'a> Search<'a> {
         }
         let variant = Variant { row, sidecar };
         if pass == 0 {
-            state.terms.extend(self.judge.measure(&self.stage, sample, &[variant], None)?);
+            state.terms.extend(self.judge.measure(&self.projection, sample, &[variant], None)?);
         } else {
             if state.next.is_multiple_of(samples.div_ceil(PRICINGS)) {
-                state.price = price(&state.representation)?;
+                state.price = price(&state.representation);
             }
             let found = self.correct(state, pass - 1, sample, variant)?;
             state.terms[sample] = found.terms;
-            state.representation.latents.values[sample * dim..][..dim].copy_from_slice(&found.variant.row);
-            let before = state.representation.sidecar.of(sample).to_vec();
-            before.iter().for_each(|c| state.representation.sidecar.set(c.sample, c.target, 0));
-            for c in found.variant.sidecar.corrections() {
-                state.representation.sidecar.set(c.sample, c.target, c.amount);
-            }
+            state.representation.set_sample(sample, &found.variant.row, &found.variant.sidecar)?;
         }
         state.next += 1;
         Ok(())
@@ -188,7 +180,7 @@ impl<'a> Search<'a> {
         variants: Vec<Variant>,
         now: &Measured,
     ) -> Result<Vec<Measured>, EncodeError> {
-        let all = self.judge.measure(&self.stage, sample, &variants, Some((&now.variant, now.terms)))?;
+        let all = self.judge.measure(&self.projection, sample, &variants, Some((&now.variant, now.terms)))?;
         let measured = |(variant, terms): (Variant, Terms)| {
             let cost = self.cost_of(state, sample, &variant, terms);
             Measured { variant, terms, cost }
@@ -208,21 +200,21 @@ impl<'a> Search<'a> {
     /// does not say where to go, so every dimension of the latent goes a stride, and some of the cosines, others each time.
     fn moves(&self, state: &SearchState, pass: usize, sample: usize, now: &Variant) -> Result<Vec<Move>, EncodeError> {
         if let Judge::Pixels { .. } = self.judge {
-            let (latent, original) = (self.stage.latent(now), self.stage.original(sample));
-            let decoded = self.stage.network.native(&latent, now.sidecar.corrections())?;
+            let (latent, original) = (self.projection.latent(now), self.projection.original(sample));
+            let decoded = self.projection.network.native(&latent, now.sidecar.corrections())?;
             let mut moves = frame_moves(&decoded, original);
             moves.sort_by(|a, b| b.gain.total_cmp(&a.gain));
             moves.truncate(COSINE_TRIALS);
-            moves.extend(latent_moves(&self.chain, &latent, &self.start.latents, &self.curvature, original));
+            moves.extend(latent_moves(&self.decoder, &latent, &self.start.latents, &self.curvature, original));
             return Ok(moves);
         }
         let reach = REACH[pass % REACH.len()];
         let stride = |(dimension, (curvature, step)): (u16, (&f64, &f32))| {
             let amount = ((reach / curvature).sqrt() / f64::from(*step)).round().clamp(1.0, MAX_AMOUNT.into()) as i8;
-            Move { target: Target::Latent { dimension }, amount, gain: 0.0 }
+            Move { target: CorrectionTarget::Latent { dimension }, amount, gain: 0.0 }
         };
         let latent = (0..).zip(self.curvature.iter().zip(&self.start.latents.step)).map(stride);
-        let cosines: Vec<Target> = Target::all(0).collect();
+        let cosines: Vec<CorrectionTarget> = CorrectionTarget::all(0).collect();
         let cosine = |i: usize| Move { target: cosines[i % cosines.len()], amount: COSINE_AMOUNT, gain: 0.0 };
         let first = state.next * COSINE_TRIALS;
         Ok(latent.chain((first..first + COSINE_TRIALS).map(cosine)).collect())
@@ -242,10 +234,10 @@ fn sum(terms: &[Terms]) -> Terms {
 }
 
 /// Bits of one of the corrections so far, beside a guess for the first ones.
-fn price(representation: &Representation) -> Result<f64, EncodeError> {
+fn price(representation: &Representation) -> f64 {
     let count = representation.sidecar.corrections().len() as f64;
     let behind_latents = representation.parameters.len() + 1;
-    let bits: f64 = archive::cost(representation)?.iter().skip(behind_latents).sum();
+    let bits: f64 = archive::cost(representation).iter().skip(behind_latents).sum();
     let (guess, weight) = FIRST_PRICE;
-    Ok((bits + guess * weight) / (count + weight))
+    (bits + guess * weight) / (count + weight)
 }

@@ -3,22 +3,21 @@
 //! Layout, numbers little-endian: magic, key, finished steps (u32), price (f64), number of measured samples (u32), their
 //! distortions (two f64 each), the representation as an archive, the BLAKE3 hash of all that.
 
-use crate::EncodeError;
 use crate::search::SearchState;
 
 const MAGIC: &[u8; 8] = b"hnervsr1";
 
 impl SearchState {
     /// The state as bytes. `key` names what the search was started on.
-    pub fn encode(&self, key: &[u8; 32]) -> Result<Vec<u8>, EncodeError> {
-        let archive = archive::encode(&self.representation)?;
+    pub fn encode(&self, key: &[u8; 32]) -> Vec<u8> {
+        let archive = archive::encode(&self.representation);
         let mut bytes = [MAGIC.as_slice(), key, &(self.next as u32).to_le_bytes(), &self.price.to_le_bytes()].concat();
         bytes.extend((self.terms.len() as u32).to_le_bytes());
         bytes.extend(self.terms.iter().flatten().flat_map(|term| term.to_le_bytes()));
         bytes.extend(archive);
         let hash = blake3::hash(&bytes);
         bytes.extend(hash.as_bytes());
-        Ok(bytes)
+        bytes
     }
 
     /// The state that [`encode`](Self::encode) made into bytes; nothing where they are damaged or have another key.

@@ -49,9 +49,9 @@ pub fn walk<E: From<EncodeError>>(
     let mut visit = |lambda: Option<f64>| -> Result<(Point, f64), E> {
         let representation = match lambda {
             Some(lambda) => quantizer.quantize(lambda)?,
-            None => quantizer.source().plain.clone(),
+            None => quantizer.source().plain().clone(),
         };
-        let bytes = archive::encode(&representation).map_err(EncodeError::from)?.len();
+        let bytes = archive::encode(&representation).len();
         let point = Point { lambda, bytes, representation };
         let cost = measure(&point)?;
         Ok((point, cost))

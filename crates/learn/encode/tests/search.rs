@@ -5,12 +5,12 @@ mod common;
 use encode::{EncodeError, Judge, Quantizer, Search, SearchState, Source};
 use perception::targets::Targets;
 use perception::{Evaluators, SampleOutputs, use_library};
-use repr::{Representation, Target};
+use repr::{CorrectionTarget, Representation};
 
 const KEY: [u8; 32] = [7; 32];
 
 fn curvature(source: &Source) -> Vec<f64> {
-    Quantizer::new(source).unwrap().latent_curvature().to_vec()
+    Quantizer::new(source).latent_curvature().to_vec()
 }
 
 /// Runs a search on the pixels to its end; `between` may replace the state after each step.
@@ -21,11 +21,11 @@ fn searched(
     between: impl Fn(SearchState) -> SearchState,
 ) -> (f64, f64, Representation) {
     let judge = Judge::Pixels { lambda };
-    let mut search = Search::new(&source.plain, &curvature(source), targets, judge, 2).unwrap();
+    let mut search = Search::new(source.plain(), &curvature(source), targets, judge, 2).unwrap();
     let mut state = search.begin();
     let mut start = None;
     while state.finished() < search.steps() {
-        if state.finished() == source.plain.clip.samples() {
+        if state.finished() == source.plain().clip.samples() {
             start = Some(search.cost(&state));
         }
         search.step(&mut state).unwrap();
@@ -43,7 +43,7 @@ fn a_brighter_original_is_met_with_offsets() {
     assert!((12.0..19.0).contains(&before) && after < 2.0, "{before} to {after}");
     for sample in 0..4 {
         for channel in 0..3 {
-            let amount = found.sidecar.amount(sample, Target::Frame { frame: 0, channel, cosine: 0 });
+            let amount = found.sidecar.amount(sample, CorrectionTarget::Frame { frame: 0, channel, cosine: 0 });
             assert!((8..=13).contains(&amount), "sample {sample}, channel {channel}: {amount} half levels");
         }
     }
@@ -74,11 +74,11 @@ fn a_search_that_was_interrupted_ends_like_one_that_was_not() {
     let targets = common::original(&source);
     let whole = searched(&source, &targets, 0.01, |state| state);
     let broken = searched(&source, &targets, 0.01, |state| {
-        let bytes = state.encode(&KEY).unwrap();
+        let bytes = state.encode(&KEY);
         SearchState::decode(&bytes, &KEY).unwrap()
     });
     assert_eq!(whole.1, broken.1);
-    assert_eq!(archive::encode(&whole.2).unwrap(), archive::encode(&broken.2).unwrap());
+    assert_eq!(archive::encode(&whole.2), archive::encode(&broken.2));
 }
 
 #[test]
@@ -86,10 +86,10 @@ fn a_state_is_taken_whole_and_for_its_own_inputs_or_not_at_all() {
     let source = common::source(3);
     let targets = common::original(&source);
     let mut search =
-        Search::new(&source.plain, &curvature(&source), &targets, Judge::Pixels { lambda: 0.01 }, 1).unwrap();
+        Search::new(source.plain(), &curvature(&source), &targets, Judge::Pixels { lambda: 0.01 }, 1).unwrap();
     let mut state = search.begin();
     (0..4).for_each(|_| search.step(&mut state).unwrap());
-    let bytes = state.encode(&KEY).unwrap();
+    let bytes = state.encode(&KEY);
     assert_eq!(SearchState::decode(&bytes, &KEY), Some(state));
     assert_eq!(SearchState::decode(&bytes, &[8; 32]), None);
     for length in 0..bytes.len() {
@@ -106,7 +106,7 @@ fn a_state_is_taken_whole_and_for_its_own_inputs_or_not_at_all() {
 fn another_clip_is_refused() {
     let source = common::source(3);
     let targets = common::original(&common::source(4));
-    let refused = Search::new(&source.plain, &curvature(&source), &targets, Judge::Pixels { lambda: 0.01 }, 1);
+    let refused = Search::new(source.plain(), &curvature(&source), &targets, Judge::Pixels { lambda: 0.01 }, 1);
     assert!(matches!(refused, Err(EncodeError::Original { .. })));
 }
 
@@ -129,10 +129,10 @@ fn the_metric_falls_on_the_frames_that_inflate_gives() {
         (0..3).map(evaluate).collect()
     };
     // A pose that the plain frames miss.
-    let originals = outputs(&source.plain, 0.02);
+    let originals = outputs(source.plain(), 0.02);
     let mut evaluators = Evaluators::load(&model("segnet.onnx"), &model("posenet.onnx"), 1).unwrap();
     let judge = Judge::Metric { evaluators: &mut evaluators, originals: &originals, clip_bytes: 10_000_000 };
-    let mut search = Search::new(&source.plain, &curvature(&source), &targets, judge, 8).unwrap();
+    let mut search = Search::new(source.plain(), &curvature(&source), &targets, judge, 8).unwrap();
     let mut state = search.begin();
     (0..3).for_each(|_| search.step(&mut state).unwrap());
     let before = search.cost(&state);

@@ -3,10 +3,19 @@
 mod common;
 
 use encode::{EncodeError, Goal, Point, Quantizer, Source, fidelity, walk};
+use repr::Representation;
+
+/// The source with its parameters plainly in so many bits.
+fn rounded(source: &Source, bits: u8) -> Representation {
+    let mut parts = source.plain().clone().into_parts();
+    let tensors = source.parameters().iter().map(|(p, values)| repr::quantize_tensor(&p.name, values, bits).unwrap());
+    parts.parameters = tensors.collect();
+    Representation::new(parts).unwrap()
+}
 
 /// Every point of a walk with its PSNR to the floats, and where it ended.
 fn walked(source: &Source, goal: Goal, cost: impl Fn(usize, f64) -> f64) -> (Vec<(Option<f64>, usize, f64)>, Point) {
-    let quantizer = Quantizer::new(source).unwrap();
+    let quantizer = Quantizer::new(source);
     let mut seen = Vec::new();
     let end = walk(&quantizer, goal, |point| {
         let psnr = fidelity(source, &point.representation)?;
@@ -21,7 +30,7 @@ fn bytes_and_fidelity_fall_as_the_exchange_rate_grows() {
     let source = common::source(6);
     let (points, end) = walked(&source, Goal::Lambda(100.0), |_, _| 0.0);
     assert_eq!(points[0].0, None);
-    assert_eq!(points[0].1, archive::encode(&source.plain).unwrap().len());
+    assert_eq!(points[0].1, archive::encode(source.plain()).len());
     let curve = &points[1..];
     assert!(curve.len() > 5 && curve.last().unwrap().0 == Some(100.0), "{points:?}");
     for pair in curve.windows(2) {
@@ -29,18 +38,15 @@ fn bytes_and_fidelity_fall_as_the_exchange_rate_grows() {
         assert!(pair[1].1 as f64 <= pair[0].1 as f64 * 1.01 && pair[1].2 <= pair[0].2 + 0.5, "{points:?}");
     }
     assert!(curve[0].2 > curve[curve.len() - 1].2 + 10.0 && end.bytes < points[0].1 / 2, "{points:?}");
-    let archive = archive::encode(&end.representation).unwrap();
+    let archive = archive::encode(&end.representation);
     assert_eq!(archive::decode(&archive).unwrap(), end.representation);
 }
 
 #[test]
 fn fewer_bytes_than_plain_rounding_at_the_same_fidelity() {
     let source = common::source(6);
-    let mut plain = source.plain.clone();
-    for tensor in &mut plain.parameters {
-        *tensor = repr::quantize_tensor(&tensor.name, source.parameters.get(&tensor.name).unwrap(), 5).unwrap();
-    }
-    let (bytes, psnr) = (archive::encode(&plain).unwrap().len(), fidelity(&source, &plain).unwrap());
+    let plain = rounded(&source, 5);
+    let (bytes, psnr) = (archive::encode(&plain).len(), fidelity(&source, &plain).unwrap());
     let (points, _) = walked(&source, Goal::Bytes(bytes), |_, _| 0.0);
     let best = points[1..].iter().filter(|point| point.1 <= bytes).map(|point| point.2).fold(0.0, f64::max);
     assert!(best > psnr + 2.0, "{best:.2} dB against {psnr:.2} dB of plain rounding at {bytes} bytes");
@@ -55,7 +61,7 @@ fn a_number_of_bytes_is_met_or_refused() {
         let missed = points.iter().filter(|point| point.1 <= target).map(|point| point.1).max();
         assert_eq!(missed, Some(end.bytes));
     }
-    let quantizer = Quantizer::new(&source).unwrap();
+    let quantizer = Quantizer::new(&source);
     let refused = walk(&quantizer, Goal::Bytes(50), |_| Ok::<_, EncodeError>(0.0));
     assert!(matches!(refused, Err(EncodeError::Unreachable { target: 50, least }) if least > 50));
 }
@@ -70,21 +76,19 @@ fn the_lowest_cost_is_found() {
     // Where nothing beats the plain quantization, it stays; the curve was looked at well beyond where bytes begin to fall.
     let plain = points[0].1;
     let (points, end) = walked(&source, Goal::Cost, |bytes, _| if bytes == plain { 0.0 } else { 1.0 });
-    assert!(end.lambda.is_none() && end.representation == source.plain);
+    assert!(end.lambda.is_none() && end.representation == *source.plain());
     assert!(points.last().unwrap().1 < points[1].1 * 98 / 100, "{points:?}");
 }
 
 /// A comb of values that training has put on a coarse grid costs no more than that grid, at any fidelity.
 #[test]
 fn the_trained_grid_is_made_use_of() {
-    let mut source = common::source(6);
-    for tensor in &mut source.plain.parameters {
-        *tensor = repr::quantize_tensor(&tensor.name, source.parameters.get(&tensor.name).unwrap(), 4).unwrap();
-        source.parameters.0.get_mut(&tensor.name).unwrap().values = tensor.dequantize();
-    }
-    let bytes = |representation| archive::encode(representation).unwrap().len() as f64;
-    let found = Quantizer::new(&source).unwrap().quantize(0.01).unwrap();
-    let (found_bytes, trained) = (bytes(&found), bytes(&source.plain));
+    let floats = common::source(6);
+    let plain = rounded(&floats, 4);
+    let source = Source::new(plain.dequantize(), floats.latents().to_vec(), plain).unwrap();
+    let bytes = |representation| archive::encode(representation).len() as f64;
+    let found = Quantizer::new(&source).quantize(0.01).unwrap();
+    let (found_bytes, trained) = (bytes(&found), bytes(source.plain()));
     assert!(found_bytes < 1.1 * trained, "{found_bytes} bytes against {trained}");
     let psnr = fidelity(&source, &found).unwrap();
     assert!(psnr > 45.0, "{psnr} dB");
@@ -92,14 +96,8 @@ fn the_trained_grid_is_made_use_of() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let good = common::source(3);
-    let mut bad = good.clone();
-    bad.parameters.0.remove("blocks.0.weight");
-    assert!(matches!(Quantizer::new(&bad), Err(EncodeError::Tensors(_))));
-    let mut bad = good.clone();
-    bad.latents.pop();
-    assert!(Quantizer::new(&bad).is_err());
-    let mut bad = good;
-    bad.plain.parameters.pop();
-    assert!(matches!(Quantizer::new(&bad), Err(EncodeError::Representation(_))));
+    let (good, other) = (common::source(3), common::source(4));
+    let parameters = good.plain().dequantize();
+    let refused = Source::new(parameters, vec![0.0; 12], other.plain().clone());
+    assert!(matches!(refused, Err(EncodeError::Source)));
 }

@@ -3,21 +3,20 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use archive::ArchiveError;
 use burn_core::tensor::backend::AutodiffBackend;
 use burn_core::tensor::{Int, Tensor, TensorData};
 use onnx_burn::OnnxError;
 use perception::SampleOutputs;
 use recipe::tables::TrainingTable;
 use recipe::{Grid, RateModel, RateTerm, TrainingStage, Trains};
-use repr::{Architecture, Clip, FRAMES_PER_SAMPLE, ParameterRole};
+use repr::{Architecture, Clip, FRAMES_PER_SAMPLE, Parameter, ParameterKind, ParameterRole};
 use thiserror::Error;
 
 use crate::host::{HostState, Shapes, number, tensor, to_device, to_host};
 use crate::layers::Layers;
 use crate::model::{decode, initialize};
 use crate::optimizer::{State, StepSettings, step};
-use crate::parameters::{Key, Parameters, names};
+use crate::parameters::{Key, Parameters};
 use crate::perception::{FrozenEvaluators, PerceptualLoss};
 use crate::pixels::pixel_loss;
 use crate::quantization::{add_steps, fake_quantize};
@@ -33,9 +32,6 @@ pub enum EngineError {
     /// Weights that cannot be quantized.
     #[error(transparent)]
     Quantize(#[from] UnquantizableError),
-    /// The archive's model refuses to say what levels cost.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
     /// A stage asks evaluators that were not given, or a batch lacks what they say of the original.
     #[error("the stage asks evaluators whose networks or outputs were not given")]
     NoEvaluators,
@@ -97,7 +93,6 @@ pub struct Engine<B: AutodiffBackend + Layers> {
     /// What the coder charges around the state's rated weights, once it was asked.
     costs: Option<CoderCosts>,
     shapes: Shapes,
-    names: Vec<String>,
     /// For each parameter whether it is a matrix of the hidden convolutions, which Muon may train.
     hidden: Vec<bool>,
 }
@@ -116,11 +111,12 @@ impl<B: AutodiffBackend + Layers> Engine<B> {
             Some(state) => State::from_host(state, &shapes, &device),
             None => State::new(initialize(&setup.architecture, samples, training.latent_init, training.seed, &device)),
         };
-        let roles = setup.architecture.parameters().into_iter().map(|parameter| parameter.role);
-        let hidden = |role| matches!(role, ParameterRole::HiddenWeight | ParameterRole::SkipWeight);
+        let hidden = |parameter: &Parameter| {
+            parameter.kind == ParameterKind::Weight
+                && matches!(parameter.role, ParameterRole::Hidden | ParameterRole::Skip)
+        };
         Self {
-            hidden: roles.map(hidden).collect(),
-            names: names(&setup.architecture),
+            hidden: setup.architecture.parameters().iter().map(hidden).collect(),
             shapes,
             evaluators: evaluators.map(Arc::new),
             state,
@@ -168,18 +164,14 @@ impl<B: AutodiffBackend + Layers> Engine<B> {
         if let (None, Some(rated)) = (&self.costs, &self.state.rated) {
             let Setup { architecture, clip, training, .. } = &self.setup;
             let rated = to_host(rated).quantize(architecture, clip, training.bits, None)?;
-            self.costs = Some(CoderCosts::of(&rated)?);
+            self.costs = Some(CoderCosts::of(&rated));
         }
         Ok(())
     }
 
     /// One step of the optimizer at a share of the stage's learning rates.
     pub fn step(&mut self, stage: &TrainingStage, batch: &Batch<'_>, share: f64) -> Result<Figures, EngineError> {
-        let leaves = self.state.weights.map(|key, tensor| {
-            let tensor = Tensor::<B, 2>::from_inner(tensor.clone());
-            let trained = stage.trains == Trains::All || key == Key::Latents;
-            if trained { tensor.require_grad() } else { tensor }
-        });
+        let leaves = self.leaves(stage.trains);
         let (training, samples) = (&self.setup.training, batch.samples);
         let quantized = stage.grid.is_some().then(|| fake_quantize(&leaves, training.bits));
         let weights = quantized.as_ref().unwrap_or(&leaves);
@@ -204,7 +196,7 @@ impl<B: AutodiffBackend + Layers> Engine<B> {
             figures.distortions = perceived.distortions;
             loss = loss + perceived.loss;
         }
-        let keys = self.state.weights.keys(&self.names);
+        let keys = Key::all(&self.setup.architecture, self.state.weights.log_steps.is_some());
         if let Some(rate) = &stage.loss.rate {
             let (bits, slope) = self.rate(rate, &leaves, &keys);
             figures.loss = bits;
@@ -225,6 +217,15 @@ impl<B: AutodiffBackend + Layers> Engine<B> {
         };
         step::<B>(&mut self.state, &leaves, &gradients, &settings);
         Ok(figures)
+    }
+
+    /// The weights as what is differentiated by, as far as they are trained.
+    fn leaves(&self, trains: Trains) -> Parameters<Tensor<B, 2>> {
+        let constant = self.state.weights.map(|tensor| Tensor::<B, 2>::from_inner(tensor.clone()));
+        match trains {
+            Trains::All => constant.map(|tensor| tensor.clone().require_grad()),
+            Trains::Latents => Parameters { latents: constant.latents.clone().require_grad(), ..constant },
+        }
     }
 
     /// What the weights' bytes cost, and a linear function of the weights that has the estimate's gradient and is zero here.

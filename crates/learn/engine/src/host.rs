@@ -5,7 +5,7 @@ use burn_core::tensor::{Tensor, TensorData};
 use repr::Architecture;
 
 use crate::optimizer::State;
-use crate::parameters::{Key, Parameters};
+use crate::parameters::Parameters;
 
 /// Everything that a step changes, on the host: what a resumable checkpoint holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,25 +23,14 @@ pub struct HostState {
 }
 
 /// Rows and columns of every tensor that is learned.
-pub struct Shapes {
-    weights: Vec<[usize; 2]>,
-    latents: [usize; 2],
-}
+pub type Shapes = Parameters<[usize; 2]>;
 
 impl Shapes {
     /// Those of an architecture and `samples` latents.
     pub fn of(architecture: &Architecture, samples: usize) -> Self {
-        let weights = architecture.parameters().iter().map(|p| [p.shape[0], p.fan_in()]).collect();
-        Self { weights, latents: [samples, architecture.latent_dim] }
-    }
-
-    /// That of one tensor.
-    pub fn get(&self, key: Key) -> [usize; 2] {
-        match key {
-            Key::Weight(index) => self.weights.get(index).copied().unwrap_or_default(),
-            Key::LogStep(_) => [1, 1],
-            Key::Latents => self.latents,
-        }
+        let weights: Vec<[usize; 2]> = architecture.parameters().iter().map(|p| [p.shape[0], p.fan_in()]).collect();
+        let log_steps = Some(vec![[1, 1]; weights.len()]);
+        Self { weights, log_steps, latents: [samples, architecture.latent_dim()] }
     }
 }
 
@@ -51,7 +40,7 @@ impl<B: Backend> State<B> {
         HostState {
             average: to_host(&self.ema),
             weights: to_host(&self.weights),
-            moments: self.moments.each_ref().map(|moments| moments.map(|_, moment| moment.as_ref().map(values))),
+            moments: self.moments.each_ref().map(|moments| moments.map(|moment| moment.as_ref().map(values))),
             rated: self.rated.as_ref().map(to_host),
             steps: self.steps,
         }
@@ -59,22 +48,36 @@ impl<B: Backend> State<B> {
 
     /// The state on a device.
     pub fn from_host(state: &HostState, shapes: &Shapes, device: &B::Device) -> Self {
-        let moment = |key: Key, values: &Option<Vec<f32>>| {
-            values.as_ref().map(|values| tensor(values.clone(), shapes.get(key), device))
-        };
+        let moment = |values: &Option<Vec<f32>>, shape| Some(tensor(values.clone()?, shape, device));
         Self {
             weights: to_device(&state.weights, shapes, device),
             ema: to_device(&state.average, shapes, device),
-            moments: state.moments.each_ref().map(|moments| moments.map(moment)),
+            moments: state.moments.each_ref().map(|moments| shaped(moments, shapes, moment)),
             rated: state.rated.as_ref().map(|rated| to_device(rated, shapes, device)),
             steps: state.steps,
         }
     }
 }
 
+/// Each tensor with its shape, made into something else.
+fn shaped<T, U>(parameters: &Parameters<T>, shapes: &Shapes, change: impl Fn(&T, [usize; 2]) -> U) -> Parameters<U> {
+    let each = |tensors: &[T], shapes: &[[usize; 2]]| {
+        tensors.iter().zip(shapes).map(|(tensor, &shape)| change(tensor, shape)).collect()
+    };
+    Parameters {
+        weights: each(&parameters.weights, &shapes.weights),
+        log_steps: parameters
+            .log_steps
+            .as_ref()
+            .zip(shapes.log_steps.as_ref())
+            .map(|(steps, shapes)| each(steps, shapes)),
+        latents: change(&parameters.latents, shapes.latents),
+    }
+}
+
 /// Tensors as values on the host, row-major.
 pub fn to_host<B: Backend>(parameters: &Parameters<Tensor<B, 2>>) -> Parameters<Vec<f32>> {
-    parameters.map(|_, tensor| values(tensor))
+    parameters.map(values)
 }
 
 /// Values on the host as tensors.
@@ -83,7 +86,7 @@ pub fn to_device<B: Backend>(
     shapes: &Shapes,
     device: &B::Device,
 ) -> Parameters<Tensor<B, 2>> {
-    parameters.map(|key, values| tensor(values.clone(), shapes.get(key), device))
+    shaped(parameters, shapes, |values, shape| tensor(values.clone(), shape, device))
 }
 
 /// A tensor of `values`, row-major.

@@ -28,7 +28,7 @@ mod schedule;
 pub use engine::{Batch, Engine, EngineError, Figures, Origin, Setup};
 pub use host::{HostState, Shapes};
 pub use layers::Layers;
-pub use parameters::{Key, Parameters, names};
+pub use parameters::{Key, Parameters};
 pub use perception::FrozenEvaluators;
 pub use quantize::UnquantizableError;
 pub use schedule::schedule;

@@ -5,7 +5,7 @@ use burn_core::tensor::backend::Backend;
 use burn_core::tensor::{Tensor, TensorData};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use repr::{Architecture, FRAMES_PER_SAMPLE, Layer, ParameterRole, Refine, Stage};
+use repr::{Architecture, Convolution, Node, Operation, ParameterKind};
 
 use crate::layers::{ConvWeights, Layers};
 use crate::parameters::Parameters;
@@ -24,7 +24,7 @@ pub fn initialize<B: Backend>(
     let mut fan_in = 1;
     for parameter in architecture.parameters() {
         // A bias follows its weight and shares its bound.
-        if parameter.role != ParameterRole::Bias {
+        if parameter.kind == ParameterKind::Weight {
             fan_in = parameter.fan_in();
         }
         let bound = 1.0 / (fan_in as f32).sqrt();
@@ -34,8 +34,8 @@ pub fn initialize<B: Backend>(
     }
     // Irwin-Hall: the sum of twelve uniforms is normal enough for a start, and the same on every machine.
     let mut normal = || (0..12).map(|_| rng.random_range(0.0..1.0f32)).sum::<f32>() - 6.0;
-    let values: Vec<f32> = (0..samples * architecture.latent_dim).map(|_| latent_init as f32 * normal()).collect();
-    let latents = Tensor::from_data(TensorData::new(values, [samples, architecture.latent_dim]), device);
+    let values: Vec<f32> = (0..samples * architecture.latent_dim()).map(|_| latent_init as f32 * normal()).collect();
+    let latents = Tensor::from_data(TensorData::new(values, [samples, architecture.latent_dim()]), device);
     Parameters { weights, log_steps: None, latents }
 }
 
@@ -44,34 +44,34 @@ pub fn initialize<B: Backend>(
 ///
 /// `weights` must be those that [`initialize`] makes for this architecture.
 pub fn decode<B: Layers>(architecture: &Architecture, weights: &[Tensor<B, 2>], latents: Tensor<B, 2>) -> Tensor<B, 4> {
-    let mut pairs = weights.chunks_exact(2);
-    let mut take = || pairs.next().map(|pair| ConvWeights { weight: pair[0].clone(), bias: pair[1].clone() });
-    let mut conv = || take().expect("a weight and a bias for every convolution");
-
-    let [n, _] = latents.dims();
-    let stem = architecture.stem;
-    let ConvWeights { weight, bias } = conv();
-    let linear = latents.matmul(weight.transpose()) + bias.transpose();
-    let mut x = linear.sin().reshape([n, stem.channels, stem.height, stem.width]);
-
-    for layer in &architecture.layers {
-        match *layer {
-            Layer::Stage(Stage { channels, upscale, kernel }) => {
-                let weights = conv();
-                let skip = (x.dims()[1] != channels).then(&mut conv);
-                x = B::stage(x, weights, skip, kernel, upscale);
+    let tensors = |convolution: &Convolution| ConvWeights {
+        weight: weights[convolution.weight.index()].clone(),
+        bias: weights[convolution.bias.index()].clone(),
+    };
+    let mut x = latents.unsqueeze_dims(&[2, 3]);
+    for Node { operation, output, .. } in architecture.graph().nodes() {
+        x = match operation {
+            Operation::Stem { linear } => {
+                let ([n, _, _, _], ConvWeights { weight, bias }) = (x.dims(), tensors(linear));
+                let latents = x.reshape([n, linear.inputs]);
+                let sums = latents.matmul(weight.transpose()) + bias.transpose();
+                sums.sin().reshape([n, output.channels, output.height, output.width])
             }
-            Layer::Refine(Refine { dilation, gain, .. }) => {
-                let (first, second) = (conv(), conv());
-                x = B::refine(x, first, second, dilation, gain);
+            Operation::Stage { conv, skip, upscale } => {
+                B::stage(x, tensors(conv), skip.as_ref().map(tensors), conv.kernel, *upscale)
             }
-        }
+            Operation::Refine { first, second, gain } => {
+                B::refine(x, tensors(first), tensors(second), first.dilation, *gain)
+            }
+            Operation::Heads { heads } => {
+                let heads = heads.each_ref().map(tensors);
+                let weight = Tensor::cat(heads.iter().map(|head| head.weight.clone()).collect(), 0);
+                let bias = Tensor::cat(heads.iter().map(|head| head.bias.clone()).collect(), 0);
+                B::heads(x, ConvWeights { weight, bias })
+            }
+        };
     }
-
-    let heads: [ConvWeights<B>; FRAMES_PER_SAMPLE] = std::array::from_fn(|_| conv());
-    let weight = Tensor::cat(heads.iter().map(|head| head.weight.clone()).collect(), 0);
-    let bias = Tensor::cat(heads.iter().map(|head| head.bias.clone()).collect(), 0);
-    B::heads(x, ConvWeights { weight, bias })
+    x
 }
 
 #[cfg(test)]
@@ -79,16 +79,17 @@ mod tests {
     use super::*;
     use burn_autodiff::Autodiff;
     use burn_flex::Flex;
-    use repr::Stem;
+    use repr::{Layer, LayerTable, Refine, Stage, Stem};
 
-    use crate::parameters::names;
+    use crate::parameters::Key;
 
     /// Every kind of layer, few enough values for finite differences.
     fn architecture() -> Architecture {
         let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
         let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
         let layers = vec![stage(4, 2, 3), stage(3, 3, 1), refine, stage(3, 1, 3)];
-        Architecture { latent_dim: 3, stem: Stem { channels: 4, height: 2, width: 3 }, layers }
+        let table = LayerTable { latent_dim: 3, stem: Stem { channels: 4, height: 2, width: 3 }, layers };
+        Architecture::new(table).unwrap()
     }
 
     fn loss<B: Layers>(parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 1> {
@@ -105,9 +106,9 @@ mod tests {
         let device = Default::default();
         let start: Parameters<Tensor<Flex, 2>> = initialize(&architecture(), 2, 0.5, 3, &device);
         let leaves: Parameters<Tensor<Autodiff<Flex>, 2>> =
-            start.map(|_, tensor| Tensor::from_inner(tensor.clone()).require_grad());
+            start.map(|tensor| Tensor::from_inner(tensor.clone()).require_grad());
         let gradients = loss(&leaves).backward();
-        for key in start.keys(&names(&architecture())) {
+        for key in Key::all(&architecture(), false) {
             let (leaf, tensor) = (leaves.get(key).unwrap(), start.get(key).unwrap());
             let gradient: Vec<f32> = leaf.grad(&gradients).unwrap().into_data().iter().collect();
             let values: Vec<f32> = tensor.clone().into_data().iter().collect();
@@ -135,14 +136,11 @@ mod tests {
         let parameters: Parameters<Tensor<Flex, 2>> = initialize(&architecture, 2, 0.5, 5, &device);
         let frames = decode(&architecture, &parameters.weights, parameters.latents.clone());
         let frames: Vec<f32> = frames.into_data().iter().collect();
-        let mut tensors = repr::Tensors::default();
-        for (parameter, tensor) in architecture.parameters().into_iter().zip(&parameters.weights) {
-            let values = tensor.clone().into_data().iter().collect();
-            tensors.0.insert(parameter.name, repr::Tensor { shape: parameter.shape, values });
-        }
+        let values = parameters.weights.iter().map(|tensor| tensor.clone().into_data().iter().collect()).collect();
+        let tensors = repr::Tensors::new(&architecture, values).unwrap();
         let latents: Vec<f32> = parameters.latents.clone().into_data().iter().collect();
         let level = kernels::Level::detect();
-        let network = decoder::Network::new(&architecture, &tensors, (12, 18), level).unwrap();
+        let network = decoder::Network::new(&tensors, (12, 18), level).unwrap();
         let expected: Vec<f32> = latents
             .chunks(3)
             .flat_map(|latent| network.native(latent, &[]).unwrap())

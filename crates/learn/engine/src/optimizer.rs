@@ -33,7 +33,7 @@ pub struct State<B: Backend> {
 impl<B: Backend> State<B> {
     /// A state that starts from `weights`.
     pub fn new(weights: Tensors<B>) -> Self {
-        let moments = [(); 2].map(|()| weights.map(|_, _| None));
+        let moments = [(); 2].map(|()| weights.map(|_| None));
         Self { ema: weights.clone(), weights, moments, rated: None, steps: 0 }
     }
 }
@@ -69,8 +69,8 @@ pub struct StepSettings<'a> {
 
 impl StepSettings<'_> {
     fn muon(&self, key: Key) -> Option<Muon> {
-        let Key::Weight(index) = key else { return None };
-        self.muon.filter(|_| self.hidden.get(index) == Some(&true))
+        let Key::Weight(id) = key else { return None };
+        self.muon.filter(|_| self.hidden.get(id.index()) == Some(&true))
     }
 }
 
@@ -82,7 +82,7 @@ pub fn step<B: AutodiffBackend>(
     gradients: &B::Gradients,
     settings: &StepSettings<'_>,
 ) {
-    let mut gradients: Partial<B::InnerBackend> = leaves.map(|_, leaf| leaf.grad(gradients));
+    let mut gradients: Partial<B::InnerBackend> = leaves.map(|leaf| leaf.grad(gradients));
     if settings.gradient_clip > 0.0 {
         clip(&mut gradients, settings.keys, settings.gradient_clip);
     }
@@ -153,11 +153,16 @@ mod tests {
     use super::*;
     use burn_autodiff::Autodiff;
     use burn_flex::Flex;
+    use repr::{Architecture, LayerTable};
 
     type B = Autodiff<Flex>;
 
-    /// Keys of one parameter and the latents.
-    const KEYS: [Key; 2] = [Key::Weight(0), Key::Latents];
+    /// The first `count` parameters of an architecture, and the latents.
+    fn keys(count: usize) -> Vec<Key> {
+        let architecture = Architecture::new(LayerTable::reference(4, 1)).unwrap();
+        let ids = architecture.parameters().iter().take(count).map(|parameter| Key::Weight(parameter.id));
+        ids.chain([Key::Latents]).collect()
+    }
 
     fn settings(keys: &[Key], gradient_clip: f64) -> StepSettings<'_> {
         StepSettings {
@@ -177,9 +182,9 @@ mod tests {
         let tensor = || Tensor::from_floats([[1.0]], &Default::default());
         let mut state = State::<Flex>::new(Parameters { weights: vec![tensor()], log_steps: None, latents: tensor() });
         for _ in 0..steps {
-            let leaves: Tensors<B> = state.weights.map(|_, tensor| Tensor::from_inner(tensor.clone()).require_grad());
+            let leaves: Tensors<B> = state.weights.map(|tensor| Tensor::from_inner(tensor.clone()).require_grad());
             let gradients = (leaves.weights[0].clone() * 5.0 + leaves.latents.clone()).sum().backward();
-            step::<B>(&mut state, &leaves, &gradients, &settings(&KEYS, clip));
+            step::<B>(&mut state, &leaves, &gradients, &settings(&keys(1), clip));
         }
         state
     }
@@ -192,19 +197,19 @@ mod tests {
     fn adamw_moves_by_the_learning_rate_of_the_group_and_the_average_follows() {
         // With a constant gradient Adam's step is the learning rate itself (Kingma, Ba 2015, section 2.1).
         let state = run(1, 0.0);
-        assert!((value(&state.weights, KEYS[0]) - 0.99).abs() < 1e-5);
+        assert!((value(&state.weights, keys(1)[0]) - 0.99).abs() < 1e-5);
         assert!((value(&state.weights, Key::Latents) - 0.9).abs() < 1e-5);
         let decay = 2.0 / 11.0;
-        assert!((value(&state.ema, KEYS[0]) - (decay + (1.0 - decay) * 0.99)).abs() < 1e-5);
+        assert!((value(&state.ema, keys(1)[0]) - (decay + (1.0 - decay) * 0.99)).abs() < 1e-5);
         let state = run(5, 0.0);
-        assert!((value(&state.weights, KEYS[0]) - 0.95).abs() < 1e-4);
+        assert!((value(&state.weights, keys(1)[0]) - 0.95).abs() < 1e-4);
     }
 
     #[test]
     fn clipping_bounds_each_group_on_its_own() {
         let state = run(1, 1.0);
         let first = |key: Key| state.moments[0].get(key).unwrap().clone().unwrap().into_scalar();
-        assert!((first(KEYS[0]) - 0.1).abs() < 1e-5, "a gradient of 5 counts as 1: {}", first(KEYS[0]));
+        assert!((first(keys(1)[0]) - 0.1).abs() < 1e-5, "a gradient of 5 counts as 1: {}", first(keys(1)[0]));
         assert!((first(Key::Latents) - 0.1).abs() < 1e-5);
     }
 
@@ -214,7 +219,7 @@ mod tests {
         let start = || Tensor::<Flex, 2>::zeros([2, 3], &device);
         let weights = vec![start(), start(), start()];
         let mut state = State::<Flex>::new(Parameters { weights, log_steps: None, latents: start() });
-        let keys = [Key::Weight(0), Key::Weight(1), Key::Weight(2), Key::Latents];
+        let keys = keys(3);
         let settings = StepSettings {
             schedule: 0.5,
             latent_rate: 1.0,
@@ -225,7 +230,7 @@ mod tests {
         };
         let gradient = Tensor::<B, 2>::from_floats([[3.0, 1.0, 0.0], [0.0, 2.0, 5.0]], &device);
         for steps in 1..=2 {
-            let leaves: Tensors<B> = state.weights.map(|_, tensor| Tensor::from_inner(tensor.clone()).require_grad());
+            let leaves: Tensors<B> = state.weights.map(|tensor| Tensor::from_inner(tensor.clone()).require_grad());
             let terms = keys.iter().map(|&key| (leaves.get(key).unwrap().clone() * gradient.clone()).sum());
             let gradients = terms.reduce(|a, b| a + b).unwrap().backward();
             step::<B>(&mut state, &leaves, &gradients, &settings);

@@ -1,6 +1,6 @@
 //! All that is learned, tensor by tensor.
 
-use repr::Architecture;
+use repr::{Architecture, ParameterId};
 
 /// Name of the latent table.
 const LATENTS: &str = "latents";
@@ -10,29 +10,34 @@ const LOG_STEP: &str = ".step";
 /// Which tensor of all that is learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// The parameter at this place in the architecture's list.
-    Weight(usize),
+    /// A parameter of the architecture.
+    Weight(ParameterId),
     /// The logarithm of the step of that parameter's grid.
-    LogStep(usize),
+    LogStep(ParameterId),
     /// The latent table.
     Latents,
 }
 
 impl Key {
-    /// Name of the tensor, as checkpoints have it; `names` are those of the architecture's parameters.
-    pub fn name(self, names: &[String]) -> String {
-        let of = |index: usize| names.get(index).map(String::as_str).unwrap_or_default();
+    /// Name of the tensor, as checkpoints have it.
+    pub fn name(self, architecture: &Architecture) -> String {
+        let of = |id: ParameterId| architecture.parameters()[id.index()].name.as_str();
         match self {
-            Self::Weight(index) => of(index).into(),
-            Self::LogStep(index) => format!("{}{LOG_STEP}", of(index)),
+            Self::Weight(id) => of(id).into(),
+            Self::LogStep(id) => format!("{}{LOG_STEP}", of(id)),
             Self::Latents => LATENTS.into(),
         }
     }
-}
 
-/// Names of an architecture's parameters, in its order.
-pub fn names(architecture: &Architecture) -> Vec<String> {
-    architecture.parameters().into_iter().map(|parameter| parameter.name).collect()
+    /// Every tensor that is learned, with steps or without, in the order of their names: the order in which sums over tensors are
+    /// taken, which is part of what makes a run repeatable.
+    pub fn all(architecture: &Architecture, steps: bool) -> Vec<Self> {
+        let ids = || architecture.parameters().iter().map(|parameter| parameter.id);
+        let log_steps = ids().filter(|_| steps).map(Self::LogStep);
+        let mut keys: Vec<Self> = ids().map(Self::Weight).chain(log_steps).chain([Self::Latents]).collect();
+        keys.sort_by_cached_key(|key| key.name(architecture));
+        keys
+    }
 }
 
 /// All that is learned: the decoder's parameters, the steps of their grids where these are learned, and the latents. `T` is a
@@ -54,8 +59,8 @@ impl<T> Parameters<T> {
     /// One of the tensors.
     pub fn get(&self, key: Key) -> Option<&T> {
         match key {
-            Key::Weight(index) => self.weights.get(index),
-            Key::LogStep(index) => self.log_steps.as_ref()?.get(index),
+            Key::Weight(id) => self.weights.get(id.index()),
+            Key::LogStep(id) => self.log_steps.as_ref()?.get(id.index()),
             Key::Latents => Some(&self.latents),
         }
     }
@@ -63,43 +68,39 @@ impl<T> Parameters<T> {
     /// One of the tensors.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match key {
-            Key::Weight(index) => self.weights.get_mut(index),
-            Key::LogStep(index) => self.log_steps.as_mut()?.get_mut(index),
+            Key::Weight(id) => self.weights.get_mut(id.index()),
+            Key::LogStep(id) => self.log_steps.as_mut()?.get_mut(id.index()),
             Key::Latents => Some(&mut self.latents),
         }
     }
 
-    /// Every tensor's key, in the order of their names: the order in which sums over tensors are taken, which is part of what
-    /// makes a run repeatable. `names` are those of the architecture's parameters.
-    pub fn keys(&self, names: &[String]) -> Vec<Key> {
-        let weights = (0..self.weights.len()).map(Key::Weight);
-        let steps = (0..self.log_steps.as_ref().map_or(0, Vec::len)).map(Key::LogStep);
-        let mut keys: Vec<Key> = weights.chain(steps).chain([Key::Latents]).collect();
-        keys.sort_by_cached_key(|key| key.name(names));
-        keys
-    }
-
     /// The same tensors, made into something else one by one.
-    pub fn map<U>(&self, mut change: impl FnMut(Key, &T) -> U) -> Parameters<U> {
-        let weights = self.weights.iter().enumerate().map(|(index, t)| change(Key::Weight(index), t)).collect();
-        let log_steps = self.log_steps.as_ref();
-        let log_steps =
-            log_steps.map(|steps| steps.iter().enumerate().map(|(index, t)| change(Key::LogStep(index), t)).collect());
-        Parameters { weights, log_steps, latents: change(Key::Latents, &self.latents) }
+    pub fn map<U>(&self, change: impl FnMut(&T) -> U + Clone) -> Parameters<U> {
+        Parameters {
+            weights: self.weights.iter().map(change.clone()).collect(),
+            log_steps: self.log_steps.as_ref().map(|steps| steps.iter().map(change.clone()).collect()),
+            latents: change.clone()(&self.latents),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use repr::{LayerTable, Stem};
 
     #[test]
     fn keys_come_by_name_each_step_behind_its_parameter() {
-        let names = ["stem.weight", "stem.bias", "rgb_0.weight"].map(String::from);
-        let parameters = Parameters { weights: vec![0, 1, 2], log_steps: Some(vec![3, 4, 5]), latents: 6 };
-        let keys = parameters.keys(&names);
-        let found: Vec<i32> = keys.iter().filter_map(|&key| parameters.get(key).copied()).collect();
-        assert_eq!(found, [6, 2, 5, 1, 4, 0, 3]);
-        assert_eq!(parameters.map(|key, value| (key, *value)).get(Key::LogStep(1)), Some(&(Key::LogStep(1), 4)));
+        let table = LayerTable { latent_dim: 1, stem: Stem { channels: 1, height: 1, width: 1 }, layers: Vec::new() };
+        let architecture = Architecture::new(table).unwrap();
+        let names: Vec<String> = Key::all(&architecture, true).iter().map(|key| key.name(&architecture)).collect();
+        assert_eq!(names[..3], ["latents", "rgb_0.bias", "rgb_0.bias.step"]);
+        assert_eq!(names[names.len() - 2..], ["stem.weight", "stem.weight.step"]);
+        assert_eq!((names.len(), Key::all(&architecture, false).len()), (13, 7));
+        let count = architecture.parameters().len();
+        let mut parameters = Parameters { weights: vec![0; count], log_steps: Some(vec![1; count]), latents: 2 };
+        *parameters.get_mut(Key::LogStep(architecture.parameters()[1].id)).unwrap() = 7;
+        let doubled = parameters.map(|value| 2 * value);
+        assert_eq!((doubled.latents, doubled.log_steps.unwrap()[1], doubled.weights[1]), (4, 14, 0));
     }
 }

@@ -5,7 +5,7 @@
 use burn_core::tensor::backend::{AutodiffBackend, Backend};
 use burn_core::tensor::{Tensor, TensorData};
 
-use crate::parameters::{Key, Parameters};
+use crate::parameters::Parameters;
 
 /// Tensors on a device.
 type Tensors<B> = Parameters<Tensor<B, 2>>;
@@ -25,21 +25,20 @@ pub fn add_steps<B: Backend>(parameters: &mut Tensors<B>, bits: u8) {
 
 /// Every tensor rounded to its grid: parameters to `bits`, latents to 8 bits per dimension.
 pub fn fake_quantize<B: AutodiffBackend>(parameters: &Tensors<B>, bits: u8) -> Tensors<B> {
-    let round = |key: Key, tensor: &Tensor<B, 2>| {
-        let step = match key {
-            Key::Weight(index) => parameters.get(Key::LogStep(index)),
-            Key::LogStep(_) | Key::Latents => None,
-        };
-        if let Some(step) = step {
-            return round_to_step(tensor.clone(), step.clone().exp(), bits);
-        }
+    let straight = |tensor: &Tensor<B, 2>, round: &dyn Fn(Tensor<B::InnerBackend, 2>) -> Tensor<B::InnerBackend, 2>| {
         let exact = tensor.clone().inner();
-        let rounded =
-            if key == Key::Latents { round_latents(exact.clone()) } else { round_weights(exact.clone(), bits) };
-        tensor.clone() + Tensor::from_inner(rounded - exact)
+        tensor.clone() + Tensor::from_inner(round(exact.clone()) - exact)
     };
-    let weights = parameters.weights.iter().enumerate().map(|(index, tensor)| round(Key::Weight(index), tensor));
-    Parameters { weights: weights.collect(), log_steps: None, latents: round(Key::Latents, &parameters.latents) }
+    let weight = |(index, tensor): (usize, &Tensor<B, 2>)| match parameters
+        .log_steps
+        .as_ref()
+        .and_then(|log_steps| log_steps.get(index))
+    {
+        Some(log_step) => round_to_step(tensor.clone(), log_step.clone().exp(), bits),
+        None => straight(tensor, &|exact| round_weights(exact, bits)),
+    };
+    let weights = parameters.weights.iter().enumerate().map(weight).collect();
+    Parameters { weights, log_steps: None, latents: straight(&parameters.latents, &round_latents) }
 }
 
 /// The largest level of the symmetric grid of `bits`.
@@ -89,8 +88,7 @@ mod tests {
     fn the_grid_is_the_archives() {
         let (parameters, expected) = parameters();
         let rounded = fake_quantize(&parameters, 5);
-        let tensor = repr::Tensor { shape: vec![6, 4], values: expected.clone() };
-        let weight = repr::quantize_tensor("a.weight", &tensor, 5).unwrap().dequantize();
+        let weight = repr::quantize_tensor("a.weight", &expected, 5).unwrap().dequantize();
         assert!(values(&rounded.weights[0]).iter().zip(&weight).all(|(a, b)| (a - b).abs() < 1e-6));
         let latents = repr::quantize_latents(&expected, 4).unwrap();
         let expected: Vec<f32> = (0..6).flat_map(|i| latents.row(i).unwrap()).collect();
@@ -109,14 +107,13 @@ mod tests {
     #[test]
     fn learned_steps_begin_where_the_grid_is_and_have_a_gradient() {
         let (parameters, floats) = parameters();
-        let mut inner: Tensors<Flex> = parameters.map(|_, tensor| tensor.clone().inner());
+        let mut inner: Tensors<Flex> = parameters.map(|tensor| tensor.clone().inner());
         add_steps(&mut inner, 6);
-        let leaves: Tensors<B> = inner.map(|_, tensor| Tensor::from_inner(tensor.clone()).require_grad());
+        let leaves: Tensors<B> = inner.map(|tensor| Tensor::from_inner(tensor.clone()).require_grad());
         let rounded = fake_quantize(&leaves, 6);
         assert!(leaves.log_steps.is_some() && rounded.log_steps.is_none());
         let found = values(&rounded.weights[0]);
-        let tensor = repr::Tensor { shape: vec![6, 4], values: floats.clone() };
-        let expected = repr::quantize_tensor("a.weight", &tensor, 6).unwrap();
+        let expected = repr::quantize_tensor("a.weight", &floats, 6).unwrap();
         assert!(found.iter().zip(&expected.dequantize()).all(|(a, b)| (a - b).abs() < 1e-6));
         // d/d(ln s) of the sum of s * round(w / s), slope of the rounding taken as 1: the sum of s * round(w / s) - w.
         let gradients = rounded.weights[0].clone().sum().backward();

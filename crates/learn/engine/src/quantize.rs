@@ -1,12 +1,12 @@
 //! From what training leaves to a representation: quantization to the archive's grids.
 
 use repr::{
-    Architecture, Clip, QuantizeError, Representation, Sidecar, Tensor, TensorsError, quantize_latents,
-    quantize_tensor, quantize_to_step,
+    Architecture, Clip, QuantizeError, Representation, RepresentationError, RepresentationParts, Sidecar, Tensors,
+    TensorsError, quantize_latents, quantize_tensor, quantize_to_step,
 };
 use thiserror::Error;
 
-use crate::parameters::{Key, Parameters};
+use crate::parameters::Parameters;
 use crate::quantization::levels;
 
 /// Why floats cannot become a representation.
@@ -18,23 +18,25 @@ pub enum UnquantizableError {
     /// Values cannot be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// What comes out is impossible.
+    #[error(transparent)]
+    Representation(#[from] RepresentationError),
 }
 
 impl Parameters<Vec<f32>> {
     /// The learned step of a parameter's grid, if it has one.
     fn step(&self, index: usize) -> Option<f32> {
-        self.get(Key::LogStep(index))?.first().map(|step| step.exp())
+        self.log_steps.as_ref()?.get(index)?.first().map(|step| step.exp())
     }
 
-    /// The decoder's parameters in the architecture's shapes. Where a grid's step is learned, values beyond the ends of the
-    /// grid of `bits` are those ends, as training took them.
-    pub fn tensors(&self, architecture: &Architecture, bits: u8) -> Vec<Tensor> {
-        let tensor = |(index, (parameter, values)): (usize, (repr::Parameter, &Vec<f32>))| {
+    /// The decoder's parameters. Where a grid's step is learned, values beyond the ends of the grid of `bits` are those ends, as
+    /// training took them.
+    pub fn tensors(&self, architecture: &Architecture, bits: u8) -> Result<Tensors, TensorsError> {
+        let within = |(index, values): (usize, &Vec<f32>)| {
             let end = self.step(index).map(|step| step * levels(bits) as f32);
-            let within = |&value: &f32| end.map_or(value, |end| value.max(-end).min(end));
-            Tensor { shape: parameter.shape, values: values.iter().map(within).collect() }
+            values.iter().map(|&value| end.map_or(value, |end| value.max(-end).min(end))).collect()
         };
-        architecture.parameters().into_iter().zip(&self.weights).enumerate().map(tensor).collect()
+        Tensors::new(architecture, self.weights.iter().enumerate().map(within).collect())
     }
 
     /// Quantizes parameters as they were trained to be, to `bits` with their learned steps, or `plainly` to as many bits; latents to
@@ -47,16 +49,14 @@ impl Parameters<Vec<f32>> {
         plainly: Option<u8>,
     ) -> Result<Representation, UnquantizableError> {
         let mut parameters = Vec::new();
-        let tensors = self.tensors(architecture, bits);
-        for (index, (parameter, tensor)) in architecture.parameters().iter().zip(&tensors).enumerate() {
-            let name = &parameter.name;
-            parameters.push(match (plainly, self.step(index)) {
-                (None, Some(step)) => quantize_to_step(name, tensor, bits, step)?,
-                (plainly, _) => quantize_tensor(name, tensor, plainly.unwrap_or(bits))?,
+        for (parameter, values) in self.tensors(architecture, bits)?.iter() {
+            parameters.push(match (plainly, self.step(parameter.id.index())) {
+                (None, Some(step)) => quantize_to_step(&parameter.name, values, bits, step)?,
+                (plainly, _) => quantize_tensor(&parameter.name, values, plainly.unwrap_or(bits))?,
             });
         }
-        let latents = quantize_latents(&self.latents, architecture.latent_dim)?;
-        let (architecture, clip) = (architecture.clone(), clip.clone());
-        Ok(Representation { architecture, clip, parameters, latents, sidecar: Sidecar::default() })
+        let latents = quantize_latents(&self.latents, architecture.latent_dim())?;
+        let (architecture, clip, sidecar) = (architecture.clone(), clip.clone(), Sidecar::default());
+        Ok(Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })?)
     }
 }

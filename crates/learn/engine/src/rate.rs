@@ -16,7 +16,7 @@
 
 use archive::LevelCosts;
 use rayon::prelude::*;
-use repr::Representation;
+use repr::{ParameterId, Representation};
 
 use crate::parameters::{Key, Parameters};
 use crate::quantization::levels;
@@ -39,9 +39,9 @@ pub struct CoderCosts {
 
 impl CoderCosts {
     /// Asks the archive's model.
-    pub fn of(representation: &Representation) -> Result<Self, archive::ArchiveError> {
-        let latent_dim = representation.architecture.latent_dim;
-        Ok(Self { costs: archive::level_costs(representation)?, latent_dim })
+    pub fn of(representation: &Representation) -> Self {
+        let latent_dim = representation.architecture.latent_dim();
+        Self { costs: archive::level_costs(representation), latent_dim }
     }
 }
 
@@ -112,13 +112,13 @@ fn coder_bits(
 /// Bits of all parameters on their grids of `bits`, and the gradient of each tensor; of learned steps too, while the others
 /// count as fixed. With the coder's costs the latents on their grid of 8 bits as well. Sums are taken in the order of `keys`.
 pub fn bits(parameters: &Values, keys: &[Key], bits: u8, sigma: f64, coder: Option<&CoderCosts>) -> Estimate {
-    let learned = |index: usize| parameters.get(Key::LogStep(index)).and_then(|step| step.first());
+    let learned = |id: ParameterId| parameters.get(Key::LogStep(id)).and_then(|step| step.first());
     let part = |&key: &Key| match (key, parameters.get(key)) {
-        (Key::Weight(index), Some(values)) => {
+        (Key::Weight(id), Some(values)) => {
             let max = values.iter().fold(0f32, |m, v| m.max(v.abs()));
-            let step = learned(index).map_or_else(|| repr::symmetric_step(max, bits), |step| step.exp());
+            let step = learned(id).map_or_else(|| repr::symmetric_step(max, bits), |step| step.exp());
             let levels = levels(bits) as i32;
-            Some(match coder.and_then(|coder| coder.costs.tensors.get(index)) {
+            Some(match coder.and_then(|coder| coder.costs.tensors.get(id.index())) {
                 Some(costs) => coder_bits(values, [-levels, levels], |_| (0.0, step), sigma, costs),
                 None => histogram_bits(values, bits, step, sigma),
             })
@@ -128,10 +128,10 @@ pub fn bits(parameters: &Values, keys: &[Key], bits: u8, sigma: f64, coder: Opti
     };
     let parts: Vec<Option<(f64, Vec<f32>)>> = keys.par_iter().map(part).collect();
     let total = parts.iter().flatten().map(|(bits, _)| bits).sum();
-    let mut gradients = parameters.map(|_, _| None);
+    let mut gradients = parameters.map(|_| None);
     for (&key, (_, gradient)) in keys.iter().zip(parts).filter_map(|(key, part)| Some((key, part?))) {
-        if let (Key::Weight(index), Some(values)) = (key, parameters.get(key))
-            && let Some(slope) = gradients.get_mut(Key::LogStep(index))
+        if let (Key::Weight(id), Some(values)) = (key, parameters.get(key))
+            && let Some(slope) = gradients.get_mut(Key::LogStep(id))
         {
             // Only weight / step counts, so growing the step's logarithm is shrinking every weight in proportion.
             let sum: f64 = values.iter().zip(&gradient).map(|(w, g)| -f64::from(*w) * f64::from(*g)).sum();
@@ -155,13 +155,18 @@ fn latent_bits(values: &[f32], sigma: f64, coder: &CoderCosts) -> (f64, Vec<f32>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parameters::names;
+    use repr::{Architecture, Clip, ClipName, Layer, LayerTable, RepresentationParts, Stage, Stem};
 
     fn weights() -> Vec<f32> {
         (0..300).map(|i| (i as f32 * 0.7).sin().powi(3) * 0.4 + ((i * 37) % 11) as f32 * 0.01).collect()
     }
 
-    const KEYS: [Key; 3] = [Key::Weight(0), Key::LogStep(0), Key::Latents];
+    /// Keys of one parameter, its step and the latents.
+    fn keys() -> [Key; 3] {
+        let architecture = Architecture::new(LayerTable::reference(4, 1)).unwrap();
+        let id = architecture.parameters()[0].id;
+        [Key::Weight(id), Key::LogStep(id), Key::Latents]
+    }
 
     /// One parameter, with its step if it is learned, and no latents.
     fn alone(weight: Vec<f32>, log_step: Option<Vec<f32>>) -> Values {
@@ -177,7 +182,7 @@ mod tests {
         let weights = weights();
         let at = |delta: f32| {
             let step = vec![step(&weights).ln() + 0.4 + delta];
-            bits(&alone(weights.clone(), Some(step)), &KEYS, 6, 0.4, None)
+            bits(&alone(weights.clone(), Some(step)), &keys(), 6, 0.4, None)
         };
         let (total, gradients) = at(0.0);
         let numeric = (at(1e-3).0 - at(-1e-3).0) / 2e-3;
@@ -190,8 +195,7 @@ mod tests {
     fn a_narrow_width_gives_the_entropy_of_the_rounded_weights() {
         let weights = weights();
         let (found, _) = histogram_bits(&weights, 6, step(&weights), 0.02);
-        let tensor = repr::Tensor { shape: vec![weights.len()], values: weights.clone() };
-        let quantized = repr::quantize_tensor("t", &tensor, 6).unwrap();
+        let quantized = repr::quantize_tensor("t", &weights, 6).unwrap();
         let mut counts = std::collections::BTreeMap::new();
         quantized.values.iter().for_each(|v| *counts.entry(*v).or_insert(0.0) += 1.0);
         let entropy: f64 = counts.values().map(|c: &f64| -c * (c / weights.len() as f64).log2()).sum();
@@ -217,27 +221,22 @@ mod tests {
 
     /// A small decoder's parameters, the representation they round to and the coder's word on it.
     fn coded() -> (Values, Vec<Key>, CoderCosts, Representation) {
-        let stage = repr::Layer::Stage(repr::Stage { channels: 3, upscale: 2, kernel: 3 });
-        let stem = repr::Stem { channels: 4, height: 2, width: 3 };
-        let architecture = repr::Architecture { latent_dim: 3, stem, layers: vec![stage] };
-        let clip = repr::Clip { name: "clip".into(), frames: 20, height: 8, width: 12 };
+        let stage = Layer::Stage(Stage { channels: 3, upscale: 2, kernel: 3 });
+        let stem = Stem { channels: 4, height: 2, width: 3 };
+        let architecture = Architecture::new(LayerTable { latent_dim: 3, stem, layers: vec![stage] }).unwrap();
+        let clip = Clip::new(ClipName::new("clip").unwrap(), 20, 8, 12).unwrap();
         let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) * 0.01;
-        let names = names(&architecture);
-        let mut weights = Vec::new();
-        let mut parameters = Vec::new();
-        for parameter in architecture.parameters() {
-            let tensor =
-                repr::Tensor { shape: parameter.shape.clone(), values: (0..parameter.len()).map(value).collect() };
-            parameters.push(repr::quantize_tensor(&parameter.name, &tensor, 6).unwrap());
-            weights.push(tensor.values);
-        }
+        let list = architecture.parameters().iter();
+        let weights: Vec<Vec<f32>> = list.map(|parameter| (0..parameter.len()).map(value).collect()).collect();
+        let parameters = weights.iter().map(|values| repr::quantize_tensor("t", values, 6).unwrap()).collect();
         let latents: Vec<f32> = (0..30).map(value).collect();
         let quantized = repr::quantize_latents(&latents, 3).unwrap();
         let values = Parameters { weights, log_steps: None, latents };
+        let keys = Key::all(&architecture, false);
         let sidecar = repr::Sidecar::default();
-        let representation = Representation { architecture, clip, parameters, latents: quantized, sidecar };
-        let costs = CoderCosts::of(&representation).unwrap();
-        let keys = values.keys(&names);
+        let parts = RepresentationParts { architecture, clip, parameters, latents: quantized, sidecar };
+        let representation = Representation::new(parts).unwrap();
+        let costs = CoderCosts::of(&representation);
         (values, keys, costs, representation)
     }
 
@@ -245,7 +244,7 @@ mod tests {
     fn a_narrow_width_gives_what_the_coder_charges() {
         let (values, keys, costs, representation) = coded();
         let (found, gradients) = bits(&values, &keys, 6, 0.02, Some(&costs));
-        let charged: f64 = archive::cost(&representation).unwrap().iter().sum();
+        let charged: f64 = archive::cost(&representation).iter().sum();
         let steps = 32.0 * (representation.parameters.len() + 6) as f64;
         assert!(found < charged && found > charged - 2.0 * steps, "{found} of {charged}");
         assert!(keys.iter().all(|&key| gradients.get(key).is_some_and(Option::is_some)));
@@ -277,7 +276,7 @@ mod tests {
         let mut weights = weights();
         weights[7] = 900.0;
         let values = alone(weights, Some(vec![0.01f32.ln()]));
-        let (_, gradients) = bits(&values, &KEYS, 6, 0.3, None);
+        let (_, gradients) = bits(&values, &keys(), 6, 0.3, None);
         let gradient = gradients.weights[0].as_ref().unwrap();
         assert_eq!(gradient[7], 0.0);
         // A weight that far out would decide about the step otherwise.
@@ -291,7 +290,7 @@ mod tests {
     fn zeros_cost_nothing_and_latents_do_not_count() {
         assert!(histogram_bits(&[0.0; 9], 8, 1.0, 0.2).0 < 1e-2);
         let parameters = Parameters { latents: weights(), ..alone(vec![0.5, -0.5], None) };
-        let (total, gradients) = bits(&parameters, &KEYS, 8, 0.2, None);
+        let (total, gradients) = bits(&parameters, &keys(), 8, 0.2, None);
         assert!((total - 2.0).abs() < 1e-2, "{total}");
         assert!(gradients.weights[0].is_some() && gradients.latents.is_none());
     }

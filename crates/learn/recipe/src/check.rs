@@ -3,16 +3,19 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use crate::RecipeError;
+use repr::Architecture;
+
+use crate::error::RecipeError;
 use crate::tables::{RecipeTable, StageTable, Trains};
 
 /// Rows and columns of what the evaluators see.
 const EVALUATOR_SIZE: (usize, usize) = (perception::INPUT_HEIGHT, perception::INPUT_WIDTH);
 
-/// Every value lies in its range and fits the others; `path` names the file in an error.
-pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<(), RecipeError> {
+/// Every value lies in its range and fits the others; returns the decoder. `path` names the file in an error.
+pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<Architecture, RecipeError> {
     let file = File(path);
-    table.decoder.validate().map_err(|source| RecipeError::Architecture { path: path.into(), source })?;
+    let impossible = |source| RecipeError::Architecture { path: path.into(), source };
+    let decoder = Architecture::new(table.decoder.clone()).map_err(impossible)?;
     let t = &table.training;
     file.check((1..=256).contains(&t.batch), "training.batch", &t.batch, "1 to 256")?;
     file.check((0.0..=1e6).contains(&t.gradient_clip), "training.gradient_clip", &t.gradient_clip, "0 to 1e6")?;
@@ -21,7 +24,10 @@ pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<(), RecipeError>
     file.check((repr::MIN_BITS..=repr::MAX_BITS).contains(&t.bits), "training.bits", &t.bits, "2 to 8")?;
     file.check(t.evaluate_every > 0, "training.evaluate_every", &t.evaluate_every, "at least 1")?;
     file.check(!table.stage.is_empty(), "stage", &"an empty list", "at least one [[stage]]")?;
-    table.stage.iter().enumerate().try_for_each(|(index, stage)| file.stage(table, index, stage))
+    for (index, stage) in table.stage.iter().enumerate() {
+        file.stage(table, &decoder, index, stage)?;
+    }
+    Ok(decoder)
 }
 
 /// The file that errors name.
@@ -35,7 +41,13 @@ impl File<'_> {
         Err(RecipeError::OutOfRange { path: self.0.into(), key: key.into(), value: value.to_string(), range })
     }
 
-    fn stage(&self, table: &RecipeTable, index: usize, stage: &StageTable) -> Result<(), RecipeError> {
+    fn stage(
+        &self,
+        table: &RecipeTable,
+        decoder: &Architecture,
+        index: usize,
+        stage: &StageTable,
+    ) -> Result<(), RecipeError> {
         let check = |good: bool, name: &str, value: &dyn Display, range: &'static str| {
             self.check(good, &format!("stage.{index}.{name}"), value, range)
         };
@@ -76,7 +88,7 @@ impl File<'_> {
         let found = table.evaluators.is_some() || !loss.asks_evaluators();
         let range = "a table with segnet and posenet, as a stage's loss asks them";
         self.check(found, "evaluators", &"absent", range)?;
-        let size = table.decoder.output_size();
+        let size = decoder.output_size();
         let fits = stage.round_trip || !loss.asks_evaluators() || size == EVALUATOR_SIZE;
         check(fits, "round_trip", &false, "true, as the decoder's frames do not have the evaluators' size")
     }

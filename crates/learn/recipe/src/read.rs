@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::error::RecipeError;
+use crate::recipe::Recipe;
 use crate::tables::RecipeTable;
-use crate::{Recipe, RecipeError};
 
 impl Recipe {
     /// Reads and checks the recipe in `path`; `overrides` are `key=value` with dotted keys (`training.batch=4`,

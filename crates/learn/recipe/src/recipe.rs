@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use repr::Architecture;
 
+use crate::check;
+use crate::error::RecipeError;
 use crate::stage::TrainingStage;
 use crate::tables::{ClipTable, EvaluatorsTable, RecipeTable, TrainingTable};
-use crate::{RecipeError, check};
 
 /// A whole recipe, valid: what is read from it needs no further check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     table: RecipeTable,
+    decoder: Architecture,
     /// At least one.
     stages: Vec<TrainingStage>,
 }
@@ -28,10 +30,10 @@ pub enum RecipeFile {
 impl Recipe {
     /// Checks a recipe's tables; `path` names them in an error.
     pub fn new(table: RecipeTable, path: &Path) -> Result<Self, RecipeError> {
-        check::check(&table, path)?;
+        let decoder = check::check(&table, path)?;
         let (batch, evaluators) = (table.training.batch, table.evaluators.as_ref());
         let stages = table.stage.iter().map(|stage| TrainingStage::of(stage, batch, evaluators)).collect();
-        Ok(Self { table, stages })
+        Ok(Self { table, decoder, stages })
     }
 
     /// The same on another clip; `path` is a video, or a target cache.
@@ -73,7 +75,7 @@ impl Recipe {
 
     /// The decoder.
     pub fn decoder(&self) -> &Architecture {
-        &self.table.decoder
+        &self.decoder
     }
 
     /// What holds for the whole run.

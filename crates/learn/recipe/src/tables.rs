@@ -5,7 +5,7 @@ mod loss;
 
 use std::path::PathBuf;
 
-use repr::Architecture;
+use repr::LayerTable;
 use serde::{Deserialize, Serialize};
 
 pub use loss::{LossTable, PoseOver, RateModel, RateTable, SegmentationKind, SegmentationTable};
@@ -20,7 +20,7 @@ pub struct RecipeTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluators: Option<EvaluatorsTable>,
     /// The layer table.
-    pub decoder: Architecture,
+    pub decoder: LayerTable,
     /// What holds for the whole run.
     #[serde(default)]
     pub training: TrainingTable,

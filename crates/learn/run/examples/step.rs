@@ -13,7 +13,7 @@ use perception::targets::{TargetInfo, Targets};
 use recipe::Recipe;
 use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
 use report::RunFolder;
-use repr::Architecture;
+use repr::{Architecture, LayerTable};
 use run::{Device, Evaluation, Job, Observer, Status};
 
 /// As in `hnerv`.
@@ -63,8 +63,8 @@ impl Observer for Timer {
 fn main() -> Result<()> {
     allocator::keep_pages();
     let batch = std::env::args().nth(1).context("usage: step BATCH")?.parse()?;
-    let decoder = Architecture::reference(36, 28);
-    let (height, width) = decoder.output_size();
+    let decoder = LayerTable::reference(36, 28);
+    let (height, width) = Architecture::new(decoder.clone())?.output_size();
     let name = "noise".to_owned();
     let info = TargetInfo { name, clip_bytes: 0, clip_height: height, clip_width: width, height, width };
     let mut targets = Targets::new(info);

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use engine::{HostState, Key, Parameters, Shapes, UnquantizableError, names};
-use repr::{Architecture, Clip, Representation, Tensor};
+use engine::{HostState, Key, Parameters, Shapes, UnquantizableError};
+use repr::{Architecture, Clip, ClipName, Representation, Tensors, TensorsError};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -21,43 +21,58 @@ const VERSION: u32 = 2;
 const GROUPS: [&str; 5] = ["ema", "weights", "moment_1", "moment_2", "rated"];
 
 /// What a checkpoint is a state of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
-    /// Version of the checkpoint's layout.
-    pub version: u32,
     /// The decoder.
     pub architecture: Architecture,
-    /// Name of the clip, for the archive.
-    pub clip_name: String,
-    /// Frames of the clip.
-    pub clip_frames: usize,
-    /// Rows and columns of the clip's frames.
-    pub clip_size: (usize, usize),
-    /// Bits of the archive's weights.
+    /// The clip that it stands for.
+    pub clip: Clip,
+    /// Bits of the archive's weights, [`repr::MIN_BITS`] to [`repr::MAX_BITS`].
     pub bits: u8,
     /// Where the run stood.
     pub position: Position,
 }
 
+/// The metadata as JSON has it.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    /// Of the checkpoint's layout.
+    version: u32,
+    architecture: Architecture,
+    clip_name: String,
+    clip_frames: usize,
+    /// Rows and columns.
+    clip_size: (usize, usize),
+    bits: u8,
+    position: Position,
+}
+
 impl Metadata {
-    /// Metadata of this layout's version.
-    pub fn new(architecture: Architecture, clip: &Clip, bits: u8, position: Position) -> Self {
-        let clip_size = (clip.height, clip.width);
-        Self {
+    fn to_json(&self) -> Result<String, serde_json::Error> {
+        let Self { architecture, clip, bits, position } = self;
+        serde_json::to_string(&Header {
             version: VERSION,
-            architecture,
-            clip_name: clip.name.clone(),
-            clip_frames: clip.frames,
-            clip_size,
-            bits,
-            position,
-        }
+            architecture: architecture.clone(),
+            clip_name: clip.name().to_string(),
+            clip_frames: clip.frames(),
+            clip_size: (clip.height(), clip.width()),
+            bits: *bits,
+            position: position.clone(),
+        })
     }
 
-    /// The clip.
-    pub fn clip(&self) -> Clip {
-        let (height, width) = self.clip_size;
-        Clip { name: self.clip_name.clone(), frames: self.clip_frames, height, width }
+    fn from_json(json: &str) -> Result<Self, String> {
+        let header: Header = serde_json::from_str(json).map_err(|e| format!("its metadata: {e}"))?;
+        let Header { version, architecture, clip_name, clip_frames, clip_size: (height, width), bits, position } =
+            header;
+        if version != VERSION {
+            return Err(format!("version {version}, this program reads {VERSION}; use the program that wrote it"));
+        }
+        if !(repr::MIN_BITS..=repr::MAX_BITS).contains(&bits) {
+            return Err(format!("its metadata: {bits} bits"));
+        }
+        let clip = ClipName::new(clip_name).and_then(|name| Clip::new(name, clip_frames, height, width));
+        Ok(Self { architecture, clip: clip.map_err(|e| e.to_string())?, bits, position })
     }
 }
 
@@ -162,10 +177,10 @@ impl Checkpoint {
         })
     }
 
-    /// The moving average in the architecture's shapes, and the latents, `[samples, latent_dim]` row-major. Where a grid's step
-    /// is learned, values beyond the grid's ends are those ends, as training took them.
-    pub fn floats(&self) -> (Vec<Tensor>, &[f32]) {
-        (self.average.tensors(&self.metadata.architecture, self.metadata.bits), &self.average.latents)
+    /// The moving average of the decoder's parameters. Where a grid's step is learned, values beyond the grid's ends are those
+    /// ends, as training took them.
+    pub fn tensors(&self) -> Result<Tensors, TensorsError> {
+        self.average.tensors(&self.metadata.architecture, self.metadata.bits)
     }
 
     /// Whether the weights were trained on grids with learned steps.
@@ -176,21 +191,21 @@ impl Checkpoint {
     /// The moving average, quantized: parameters as they were trained to be, with the checkpoint's own bits and learned steps, or
     /// plainly to `bits` where some are given; latents to 8 bits.
     pub fn quantize(&self, bits: Option<u8>) -> Result<Representation, UnquantizableError> {
-        let Metadata { architecture, bits: trained, .. } = &self.metadata;
-        self.average.quantize(architecture, &self.metadata.clip(), *trained, bits)
+        let Metadata { architecture, clip, bits: trained, .. } = &self.metadata;
+        self.average.quantize(architecture, clip, *trained, bits)
     }
 
     /// The groups of the file, in the order of [`GROUPS`].
     fn groups(&self) -> [Group; GROUPS.len()] {
         let layout = Layout::of(&self.metadata);
         let mut groups: [Group; GROUPS.len()] = Default::default();
-        groups[0] = layout.group(&self.average.map(|_, values| Some(values.clone())));
+        groups[0] = layout.group(&self.average.map(|values| Some(values.clone())));
         if let Some(Rest { weights, moments: [first, second], rated }) = &self.rest {
-            groups[1] = layout.group(&weights.map(|_, values| Some(values.clone())));
+            groups[1] = layout.group(&weights.map(|values| Some(values.clone())));
             groups[2] = layout.group(first);
             groups[3] = layout.group(second);
             if let Some(rated) = rated {
-                groups[4] = layout.group(&rated.map(|_, values| Some(values.clone())));
+                groups[4] = layout.group(&rated.map(|values| Some(values.clone())));
             }
         }
         groups
@@ -199,7 +214,7 @@ impl Checkpoint {
     /// Writes the file, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
         let invalid = |message: String| CheckpointError::Invalid { path: path.into(), message };
-        let json = serde_json::to_string(&self.metadata).map_err(|e| invalid(e.to_string()))?;
+        let json = self.metadata.to_json().map_err(|e| invalid(e.to_string()))?;
         let mut views = Vec::new();
         let groups = self.groups();
         for (group, prefix) in groups.iter().zip(GROUPS) {
@@ -227,15 +242,7 @@ impl Checkpoint {
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let json = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
         let json = json.ok_or_else(|| invalid("a safetensors file, but not written by hnerv train".into()))?;
-        let metadata: Metadata = serde_json::from_str(json).map_err(|e| invalid(format!("its metadata: {e}")))?;
-        if metadata.version != VERSION {
-            let found = metadata.version;
-            return Err(invalid(format!(
-                "version {found}, this program reads {VERSION}; use the program that wrote it"
-            )));
-        }
-        metadata.architecture.validate().map_err(|e| invalid(e.to_string()))?;
-        metadata.clip().validate().map_err(|e| invalid(e.to_string()))?;
+        let metadata = Metadata::from_json(json).map_err(invalid)?;
 
         let mut groups: [Group; GROUPS.len()] = Default::default();
         for (name, view) in SafeTensors::deserialize(&bytes).map_err(damaged)?.tensors() {
@@ -269,80 +276,90 @@ impl Checkpoint {
 
 /// Which tensors a checkpoint has, under which names and in which shapes.
 struct Layout {
-    names: Vec<String>,
+    architecture: Architecture,
     shapes: Shapes,
 }
 
 impl Layout {
     fn of(metadata: &Metadata) -> Self {
-        let shapes = Shapes::of(&metadata.architecture, metadata.clip().samples());
-        Self { names: names(&metadata.architecture), shapes }
+        let architecture = metadata.architecture.clone();
+        Self { shapes: Shapes::of(&architecture, metadata.clip.samples()), architecture }
+    }
+
+    /// Name and shape of a tensor.
+    fn entry(&self, key: Key) -> (String, [usize; 2]) {
+        (key.name(&self.architecture), self.shapes.get(key).copied().unwrap_or_default())
     }
 
     /// Tensors as the file has them, as far as they are there.
     fn group(&self, parameters: &Parameters<Option<Vec<f32>>>) -> Group {
-        let keys = parameters.keys(&self.names).into_iter();
         let tensor = |key: Key| {
-            let values = parameters.get(key)?.clone()?;
-            Some((key.name(&self.names), (self.shapes.get(key).to_vec(), values)))
+            let (name, shape) = self.entry(key);
+            Some((name, (shape.to_vec(), parameters.get(key)?.clone()?)))
         };
-        keys.filter_map(tensor).collect()
+        Key::all(&self.architecture, true).into_iter().filter_map(tensor).collect()
     }
 
     /// A group that has every tensor; steps, if it has any, for each of the parameters.
     fn whole(&self, group: Group) -> Result<Parameters<Vec<f32>>, String> {
-        let any_step = (0..self.names.len()).any(|index| group.contains_key(&Key::LogStep(index).name(&self.names)));
+        let is_step = |key: &Key| matches!(key, Key::LogStep(_));
+        let mut steps = Key::all(&self.architecture, true).into_iter().filter(is_step);
+        let any_step = steps.any(|key| group.contains_key(&self.entry(key).0));
         let parameters = self.part(group, any_step)?;
-        let keys = parameters.keys(&self.names);
-        if let Some(key) = keys.into_iter().find(|&key| parameters.get(key).is_some_and(Option::is_none)) {
-            let (name, expected) = (key.name(&self.names), self.shapes.get(key));
-            return Err(format!("tensor {name} is missing, must be of shape {expected:?}"));
+        for key in Key::all(&self.architecture, any_step) {
+            if parameters.get(key).is_none_or(Option::is_none) {
+                let (name, expected) = self.entry(key);
+                return Err(format!("tensor {name} is missing, must be of shape {expected:?}"));
+            }
         }
-        Ok(parameters.map(|_, values| values.clone().unwrap_or_default()))
+        Ok(parameters.map(|values| values.clone().unwrap_or_default()))
     }
 
     /// The tensors of a group as far as they are there.
     fn part(&self, mut group: Group, steps: bool) -> Result<Parameters<Option<Vec<f32>>>, String> {
         let mut take = |key: Key| {
-            let name = key.name(&self.names);
+            let (name, expected) = self.entry(key);
             let Some((shape, values)) = group.remove(&name) else { return Ok(None) };
-            let expected = self.shapes.get(key);
             if shape != expected {
                 return Err(format!("tensor {name} is of shape {shape:?}, must be of shape {expected:?}"));
             }
             Ok(Some(values))
         };
-        let weights = (0..self.names.len()).map(|index| take(Key::Weight(index))).collect::<Result<_, _>>()?;
-        let log_steps = (0..self.names.len()).map(|index| take(Key::LogStep(index)));
-        let log_steps = if steps { Some(log_steps.collect::<Result<_, _>>()?) } else { None };
+        let ids = || self.architecture.parameters().iter().map(|parameter| parameter.id);
+        let weights = ids().map(|id| take(Key::Weight(id))).collect::<Result<_, _>>()?;
+        let log_steps =
+            if steps { Some(ids().map(|id| take(Key::LogStep(id))).collect::<Result<_, _>>()?) } else { None };
         Ok(Parameters { weights, log_steps, latents: take(Key::Latents)? })
     }
 }
+
 #[cfg(test)]
 mod tests {
-    use repr::{Layer, Stage, Stem};
+    use repr::{Layer, LayerTable, Stage, Stem};
 
     use super::*;
 
     #[test]
     fn beyond_a_learned_grid_there_is_its_end() {
         let layers = vec![Layer::Stage(Stage { channels: 3, upscale: 2, kernel: 3 })];
-        let architecture = Architecture { latent_dim: 2, stem: Stem { channels: 3, height: 2, width: 3 }, layers };
-        let clip = Clip { name: "c".into(), frames: 4, height: 4, width: 6 };
-        let list = architecture.parameters();
+        let table = LayerTable { latent_dim: 2, stem: Stem { channels: 3, height: 2, width: 3 }, layers };
+        let architecture = Architecture::new(table).unwrap();
+        let clip = Clip::new(ClipName::new("c").unwrap(), 4, 4, 6).unwrap();
+        let list = architecture.parameters().to_vec();
         let at = list.iter().position(|parameter| parameter.name == "rgb_0.bias").unwrap();
         let mut weights: Vec<Vec<f32>> = list.iter().map(|parameter| vec![0.1; parameter.len()]).collect();
         weights[at] = vec![0.5, -0.25, 40.0];
         let log_steps = Some(vec![vec![0.01f32.ln()]; list.len()]);
         let average = Parameters { weights, log_steps, latents: vec![0.1, 0.2, 0.3, 0.4] };
-        let metadata = Metadata::new(architecture, &clip, 8, Position::default());
+        let id = list[at].id;
+        let metadata = Metadata { architecture, clip, bits: 8, position: Position::default() };
         let checkpoint = Checkpoint::of_average(metadata, average);
         assert!(checkpoint.has_steps());
-        let values = checkpoint.floats().0[at].values.clone();
+        let values = checkpoint.tensors().unwrap()[id].to_vec();
         assert!((values[2] - 1.27).abs() < 1e-5 && values[..2] == [0.5, -0.25], "{values:?}");
         let found = |bits| {
             let representation = checkpoint.quantize(bits).unwrap();
-            representation.parameters.into_iter().nth(at).unwrap()
+            representation.parameters[at].clone()
         };
         assert_eq!(found(None).values, [50, -25, 127]);
         // Plainly in as many bits: the same end, no learned step.

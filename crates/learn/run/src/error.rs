@@ -8,6 +8,7 @@ use onnx_burn::OnnxError;
 use perception::PerceptionError;
 use recipe::RecipeError;
 use report::ReportError;
+use repr::RepresentationError;
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
@@ -70,6 +71,9 @@ pub enum RunError {
         /// The epoch, from 1, over all stages.
         epoch: usize,
     },
+    /// The clip cannot be represented.
+    #[error(transparent)]
+    Clip(#[from] RepresentationError),
     /// The recipe.
     #[error(transparent)]
     Recipe(#[from] RecipeError),

@@ -20,7 +20,7 @@ pub(crate) fn finish(
     seconds: f64,
 ) -> Result<(usize, Evaluation), RunError> {
     let representation = Checkpoint::read(&job.folder.best())?.quantize(None)?;
-    let bytes = archive::encode(&representation)?;
+    let bytes = archive::encode(&representation);
     output::write_whole(job.folder.archive(), &bytes)?;
     let evaluation = evaluate(&representation, job.targets, evaluators.as_deref_mut(), bytes.len())?;
     let report = report(job, &representation, &bytes, &evaluation, seconds)?;
@@ -48,11 +48,11 @@ fn report(
     let mut seen = Seen::all(&evaluation.pair_distortions).into_iter();
     let pair = |&mse: &f64| PairFigures { psnr: frames::psnr(mse), seen: seen.next() };
     Ok(RunReport {
-        clip: representation.clip.name.clone(),
-        frames: representation.clip.frames,
+        clip: representation.clip.name().to_string(),
+        frames: representation.clip.frames(),
         samples: representation.clip.samples(),
-        parameters: recipe.decoder().parameter_count(),
-        gflop_per_pair: recipe.decoder().flops() as f64 / 1e9,
+        parameters: recipe.decoder().graph().parameter_count(),
+        gflop_per_pair: recipe.decoder().graph().flops() as f64 / 1e9,
         original_bytes,
         archive_bytes: bytes.len(),
         metric,

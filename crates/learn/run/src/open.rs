@@ -40,17 +40,17 @@ pub(crate) struct Opened<B: AutodiffBackend + Layers> {
 /// Checks that the parts of a job fit together, opens its folder and loads what a run goes on from.
 pub(crate) fn open<B: AutodiffBackend + Layers>(job: &Job<'_>, device: &B::Device) -> Result<Opened<B>, RunError> {
     let Job { recipe, targets, folder, .. } = job;
-    let clip = pairs::clip(targets);
     let size = |(height, width): (usize, usize)| format!("{height}x{width}");
     let expected = recipe.decoder().output_size();
     if pairs::size(targets) != expected {
         return Err(RunError::OtherSize { found: size(pairs::size(targets)), expected: size(expected) });
     }
-    if clip.frames == 0 {
-        return Err(RunError::NoFrames(clip.name));
+    if targets.frame_count() == 0 {
+        return Err(RunError::NoFrames(targets.info.name.clone()));
     }
+    let clip = pairs::clip(targets)?;
     check_evaluators(job)?;
-    let networks = networks(recipe, (clip.height, clip.width), device)?;
+    let networks = networks(recipe, (clip.height(), clip.width()), device)?;
     open_folder(job)?;
     let (position, state) = resumed(job, &clip)?;
     let setup = Setup {
@@ -134,10 +134,11 @@ fn resumed(job: &Job<'_>, clip: &Clip) -> Result<(Position, Option<HostState>), 
         return Ok((Position::default(), None));
     }
     let checkpoint = Checkpoint::read(&folder.last())?;
-    let before = checkpoint.metadata.clip();
-    if before != *clip {
-        let name = |clip: &Clip| format!("{} ({} frames of {}x{})", clip.name, clip.frames, clip.width, clip.height);
-        let (expected, found) = (name(&before), name(clip));
+    let before = &checkpoint.metadata.clip;
+    if before != clip {
+        let name =
+            |clip: &Clip| format!("{} ({} frames of {}x{})", clip.name(), clip.frames(), clip.width(), clip.height());
+        let (expected, found) = (name(before), name(clip));
         return Err(RunError::OtherClip { folder: folder.path().into(), expected, found });
     }
     let state = checkpoint.state();

@@ -1,12 +1,12 @@
 //! A target cache seen as the trainer sees it: pairs of frames.
 
 use perception::targets::Targets;
-use repr::Clip;
+use repr::{Clip, ClipName, RepresentationError};
 
 /// What a representation stands for when it is trained on `targets`.
-pub fn clip(targets: &Targets) -> Clip {
+pub fn clip(targets: &Targets) -> Result<Clip, RepresentationError> {
     let info = &targets.info;
-    Clip { name: info.name.clone(), frames: targets.frame_count(), height: info.clip_height, width: info.clip_width }
+    Clip::new(ClipName::new(&*info.name)?, targets.frame_count(), info.clip_height, info.clip_width)
 }
 
 /// Rows and columns of the frames at decoder resolution.

@@ -266,7 +266,12 @@ impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
     fn metadata(&self) -> Metadata {
         let position = Position { optimizer_steps: self.engine.steps(), ..self.position.clone() };
         let recipe = self.job.recipe;
-        Metadata::new(recipe.decoder().clone(), &self.clip, recipe.training().bits, position)
+        Metadata {
+            architecture: recipe.decoder().clone(),
+            clip: self.clip.clone(),
+            bits: recipe.training().bits,
+            position,
+        }
     }
 
     fn save(&mut self) -> Result<(), RunError> {
@@ -283,7 +288,7 @@ impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
     ) -> Result<Evaluation, RunError> {
         let recipe = self.job.recipe;
         let representation = average.quantize(recipe.decoder(), &self.clip, recipe.training().bits, None)?;
-        let bytes = archive::encode(&representation)?.len();
+        let bytes = archive::encode(&representation).len();
         Ok(evaluate(&representation, self.job.targets, evaluators, bytes)?)
     }
 }

@@ -25,7 +25,7 @@ fn a_run_learns_and_leaves_a_whole_folder() {
     let bytes = std::fs::read(folder.archive()).unwrap();
     assert_eq!(bytes.len(), archive_bytes);
     let representation = archive::decode(&bytes).unwrap();
-    assert_eq!((representation.clip.frames, representation.clip.samples()), (11, 5));
+    assert_eq!((representation.clip.frames(), representation.clip.samples()), (11, 5));
     assert_eq!(evaluate(&representation, &targets, None, bytes.len()).unwrap().psnr, psnr);
     assert_eq!(Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap(), representation);
 

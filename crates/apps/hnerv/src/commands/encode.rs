@@ -85,14 +85,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         // Trained on its grid: what was trained are the rounded values.
         Source::of(plain)
     } else {
-        let (parameters, latents) = checkpoint.floats();
-        let names = checkpoint.metadata.architecture.parameters().into_iter().map(|parameter| parameter.name);
-        Source { parameters: repr::Tensors(names.zip(parameters).collect()), latents: latents.to_vec(), plain }
+        Source::new(checkpoint.tensors()?, checkpoint.average.latents.clone(), plain)?
     };
     // Before the hours that it may have taken are repeated.
     let kept = arguments.sidecar.then(|| Kept::of(arguments, &path)).transpose()?;
     let saved = kept.as_ref().map(Kept::read).transpose()?.flatten();
-    let mut original = Original::load(arguments, &source.plain)?;
+    let mut original = Original::load(arguments, source.plain())?;
 
     let goal = match (arguments.lambda, arguments.target_bytes, arguments.bits) {
         (Some(lambda), ..) => Some(Goal::Lambda(lambda)),
@@ -100,13 +98,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (_, _, None) if original.evaluators.is_some() => Some(Goal::Cost),
         _ => None,
     };
-    let quantizer = (goal.is_some() || kept.is_some()).then(|| Quantizer::new(&source)).transpose()?;
+    let quantizer = (goal.is_some() || kept.is_some()).then(|| Quantizer::new(&source));
     let representation = match (&kept, &quantizer) {
         (Some(kept), Some(quantizer)) => sidecar(arguments, quantizer, goal, &mut original, kept, saved)?,
         (None, Some(quantizer)) => quantized(quantizer, goal, &mut original)?,
-        (_, None) => source.plain.clone(),
+        (_, None) => source.plain().clone(),
     };
-    let bytes = archive::encode(&representation)?;
+    let bytes = archive::encode(&representation);
     output::write_whole(&arguments.output, &bytes)?;
     if let Some(kept) = kept {
         // What is left of a search that came to its end is of no use.
@@ -145,7 +143,7 @@ impl Original {
         };
         let Some(path) = &arguments.original else { return Ok(Self { targets: None, evaluators }) };
         let targets = footage::load(path, plain.architecture.output_size(), evaluators.as_mut())?;
-        let (frames, expected) = (targets.frame_count(), plain.clip.frames);
+        let (frames, expected) = (targets.frame_count(), plain.clip.frames());
         let text = path.display();
         ensure!(
             frames == expected,
@@ -194,7 +192,7 @@ impl Original {
 /// The representation at the goal, or the plain one.
 fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Original) -> anyhow::Result<Representation> {
     let source = quantizer.source();
-    let Some(goal) = goal else { return Ok(source.plain.clone()) };
+    let Some(goal) = goal else { return Ok(source.plain().clone()) };
     let mut stdout = std::io::stdout();
     let point = walk(quantizer, goal, |point: &Point| -> anyhow::Result<f64> {
         let (cost, worth) = original.measure(source, &point.representation, point.bytes)?;
@@ -236,7 +234,7 @@ impl Kept {
     }
 
     fn write(&self, state: &SearchState) -> anyhow::Result<()> {
-        Ok(output::write_whole(&self.path, &state.encode(&self.key)?)?)
+        Ok(output::write_whole(&self.path, &state.encode(&self.key))?)
     }
 }
 

@@ -25,7 +25,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let foreign = inspect::read(&arguments.foreign)?;
     let context = || arguments.foreign.display().to_string();
     let representation = archive::import(&foreign, &arguments.name).with_context(context)?;
-    let bytes = archive::encode(&representation).with_context(context)?;
+    let bytes = archive::encode(&representation);
     output::write_whole(&arguments.output, &bytes)?;
     let table = inspect::table(&arguments.output.display().to_string(), &bytes)?;
     let text = format!("{table}\n{} bytes before, {} now\n", foreign.len(), bytes.len());

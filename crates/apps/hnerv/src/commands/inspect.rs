@@ -49,13 +49,13 @@ pub fn table(name: &str, bytes: &[u8]) -> anyhow::Result<String> {
     let _ = writeln!(
         text,
         "{}: {} frames of {}x{}, decoder {} parameters, {:.2} GFLOP a pair, latents of {}\n",
-        clip.name,
-        clip.frames,
-        clip.width,
-        clip.height,
-        architecture.parameter_count(),
-        architecture.flops() as f64 / 1e9,
-        architecture.latent_dim,
+        clip.name(),
+        clip.frames(),
+        clip.width(),
+        clip.height(),
+        architecture.graph().parameter_count(),
+        architecture.graph().flops() as f64 / 1e9,
+        architecture.latent_dim(),
     );
     let _ = writeln!(
         text,
@@ -88,10 +88,15 @@ fn json(path: &Path, bytes: &[u8]) -> anyhow::Result<String> {
     let (architecture, clip) = archive::header(bytes).with_context(context)?;
     let budget = archive::budget(bytes).with_context(context)?;
     let mut value = serde_json::json!({
-        "clip": { "name": clip.name, "frames": clip.frames, "height": clip.height, "width": clip.width },
+        "clip": {
+            "name": clip.name().as_str(),
+            "frames": clip.frames(),
+            "height": clip.height(),
+            "width": clip.width(),
+        },
         "architecture": architecture,
-        "parameters": architecture.parameter_count(),
-        "flop_per_pair": architecture.flops(),
+        "parameters": architecture.graph().parameter_count(),
+        "flop_per_pair": architecture.graph().flops(),
         "budget": budget,
     });
     for (row, share) in value["budget"]["shares"].as_array_mut().into_iter().flatten().zip(&budget.shares) {

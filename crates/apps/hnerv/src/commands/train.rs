@@ -71,13 +71,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => None,
     };
     let targets = footage::load(&recipe.clip().path, recipe.decoder().output_size(), evaluators.as_mut())?;
-    let clip = run::clip(&targets);
+    let clip = run::clip(&targets)?;
     eprintln!(
         "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
-        clip.name,
-        clip.frames,
-        recipe.decoder().parameter_count(),
-        recipe.decoder().flops() as f64 / 1e9,
+        clip.name(),
+        clip.frames(),
+        recipe.decoder().graph().parameter_count(),
+        recipe.decoder().graph().flops() as f64 / 1e9,
         recipe.epochs(),
         arguments.device,
         folder.path().display(),

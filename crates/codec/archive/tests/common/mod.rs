@@ -1,8 +1,16 @@
 //! One representation for several tests.
 
+#![allow(dead_code, reason = "each test file uses its share")]
+
 use repr::{
-    Architecture, Clip, Layer, QuantizedLatents, QuantizedTensor, Refine, Representation, Sidecar, Stage, Stem, Target,
+    Architecture, Clip, ClipName, CorrectionTarget, Layer, LayerTable, QuantizedLatents, QuantizedTensor, Refine,
+    Representation, RepresentationParts, Sidecar, Stage, Stem,
 };
+
+/// A clip that can be.
+pub fn clip(name: &str, frames: usize, height: usize, width: usize) -> Clip {
+    Clip::new(ClipName::new(name).unwrap(), frames, height, width).unwrap()
+}
 
 /// One small representation, always the same.
 pub fn small() -> Representation {
@@ -15,16 +23,15 @@ pub fn small() -> Representation {
         Layer::Stage(Stage { channels: 2, upscale: 2, kernel: 3 }),
         Layer::Refine(Refine { hidden: 1, dilation: 2, gain: 0.1 }),
     ];
-    let architecture = Architecture { latent_dim: 2, stem: Stem { channels: 1, height: 2, width: 2 }, layers };
-    let parameters = architecture.parameters().into_iter().enumerate().map(|(i, parameter)| {
+    let table = LayerTable { latent_dim: 2, stem: Stem { channels: 1, height: 2, width: 2 }, layers };
+    let architecture = Architecture::new(table).unwrap();
+    let parameters = architecture.parameters().iter().enumerate().map(|(i, parameter)| {
         let bits = [8, 6, 4][i % 3];
         let (half, len) = (1 << (bits - 1), parameter.len());
         QuantizedTensor {
             bits,
             steps: (0..if i == 2 { parameter.shape[0] } else { 1 }).map(|i| 0.01 + i as f32 * 0.001).collect(),
             values: (0..len).map(|_| random(half) as i16 + random(half) as i16 - half as i16).collect(),
-            name: parameter.name,
-            shape: parameter.shape,
         }
     });
     let parameters = parameters.collect();
@@ -35,14 +42,9 @@ pub fn small() -> Representation {
     };
     let mut sidecar = Sidecar::default();
     for (sample, cosine, amount) in [(0, 0, 3), (2, 0, -1), (2, 7, 31), (5, 0, -2)] {
-        sidecar.set(sample, Target::Frame { frame: 1, channel: 0, cosine }, amount);
-        sidecar.set(sample, Target::Latent { dimension: 1 }, -1);
+        sidecar.set(sample, CorrectionTarget::Frame { frame: 1, channel: 0, cosine }, amount);
+        sidecar.set(sample, CorrectionTarget::Latent { dimension: 1 }, -1);
     }
-    Representation {
-        architecture,
-        clip: Clip { name: "clip".into(), frames: 13, height: 8, width: 10 },
-        parameters,
-        latents,
-        sidecar,
-    }
+    let clip = clip("clip", 13, 8, 10);
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar }).unwrap()
 }

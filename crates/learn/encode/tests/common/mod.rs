@@ -4,8 +4,8 @@ use encode::Source;
 use frames::RgbFrame;
 use perception::targets::{TargetInfo, Targets};
 use repr::{
-    Architecture, Clip, Layer, Refine, Representation, Sidecar, Stage, Stem, Tensor, Tensors, quantize_latents,
-    quantize_tensor,
+    Architecture, Clip, ClipName, Layer, LayerTable, Refine, Representation, RepresentationParts, Sidecar, Stage, Stem,
+    Tensors, quantize_latents, quantize_tensor,
 };
 
 /// Rows and columns of the clip's frames, and of the decoder's: what is lost between them is none of the encoder's business.
@@ -21,7 +21,7 @@ pub fn noise(seed: usize, i: usize) -> f32 {
 /// Every kind of layer; frames of 24x32.
 pub fn source(samples: usize) -> Source {
     let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
-    let architecture = Architecture {
+    let table = LayerTable {
         latent_dim: 4,
         stem: Stem { channels: 8, height: 3, width: 4 },
         layers: vec![
@@ -31,24 +31,24 @@ pub fn source(samples: usize) -> Source {
             stage(6, 2, 1),
         ],
     };
-    let (mut parameters, mut plain) = (Tensors::default(), Vec::new());
-    for (seed, parameter) in architecture.parameters().into_iter().enumerate() {
+    let architecture = Architecture::new(table).unwrap();
+    let values = |(seed, parameter): (usize, &repr::Parameter)| -> Vec<f32> {
         let bound = 1.5 / (parameter.fan_in() as f32).sqrt();
-        let values = (0..parameter.len()).map(|i| bound * noise(seed, i)).collect();
-        let tensor = Tensor { shape: parameter.shape.clone(), values };
-        plain.push(quantize_tensor(&parameter.name, &tensor, 8).unwrap());
-        parameters.0.insert(parameter.name, tensor);
-    }
+        (0..parameter.len()).map(|i| bound * noise(seed, i)).collect()
+    };
+    let values: Vec<Vec<f32>> = architecture.parameters().iter().enumerate().map(values).collect();
+    let plain = values.iter().map(|values| quantize_tensor("t", values, 8).unwrap()).collect();
+    let parameters = Tensors::new(&architecture, values).unwrap();
     let latents: Vec<f32> = (0..4 * samples).map(|i| 1.5 * noise(99, i)).collect();
-    let clip = Clip { name: "clip".into(), frames: 2 * samples, height: SIZE.0, width: SIZE.1 };
-    let plain = Representation {
+    let clip = Clip::new(ClipName::new("clip").unwrap(), 2 * samples, SIZE.0, SIZE.1).unwrap();
+    let plain = RepresentationParts {
         latents: quantize_latents(&latents, 4).unwrap(),
         architecture,
         clip,
         parameters: plain,
         sidecar: Sidecar::default(),
     };
-    Source { parameters, latents, plain }
+    Source::new(parameters, latents, Representation::new(plain).unwrap()).unwrap()
 }
 
 /// The source's frames, the first ones of all pairs brighter, as an original.
@@ -63,8 +63,8 @@ pub fn original(source: &Source) -> Targets {
         width: 32,
     };
     let mut targets = Targets::new(info);
-    let decoder = decoder::Decoder::new(&source.plain).unwrap();
-    for sample in 0..source.plain.clip.samples() {
+    let decoder = decoder::Decoder::new(source.plain()).unwrap();
+    for sample in 0..source.plain().clip.samples() {
         for (i, frame) in decoder.decode(sample).unwrap().into_iter().enumerate() {
             let brighter = |v: u8| if i == 0 { v.saturating_add(6) } else { v };
             let data = frame.data().iter().map(|&v| brighter(v)).collect();

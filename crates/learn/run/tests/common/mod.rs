@@ -8,7 +8,7 @@ use perception::targets::{TargetInfo, Targets};
 use recipe::Recipe;
 use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
 use report::RunFolder;
-use repr::{Architecture, Layer, Refine, Stage, Stem};
+use repr::{Layer, LayerTable, Refine, Stage, Stem};
 use run::{Device, Evaluation, Job, Observer, Outcome, RunError, Status};
 
 pub const HEIGHT: usize = 48;
@@ -40,7 +40,7 @@ pub fn scene(frames: usize) -> Targets {
 /// Every kind of layer, three epochs, the last one quantized.
 pub fn recipe() -> RecipeTable {
     let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
-    let decoder = Architecture {
+    let decoder = LayerTable {
         latent_dim: 5,
         stem: Stem { channels: 8, height: 6, width: 8 },
         layers: vec![

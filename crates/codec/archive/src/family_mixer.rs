@@ -18,7 +18,7 @@ const LARGEST_SUM: i64 = 1 << 20;
 /// Not [`mixing::Mixer`], which is made for millions of bits and predictors by the dozen, at a rate that its caller sets for
 /// all sets alike. Here a set sees a few thousand bits of a few predictors: its rate falls with the bits that it has seen
 /// itself, and several families learn where one set for all that they select by would see too little.
-pub(crate) struct Mixer<const N: usize, const F: usize> {
+pub(crate) struct FamilyMixer<const N: usize, const F: usize> {
     families: [Vec<Weights<N>>; F],
 }
 
@@ -29,7 +29,7 @@ struct Weights<const N: usize> {
     seen: u32,
 }
 
-impl<const N: usize, const F: usize> Mixer<N, F> {
+impl<const N: usize, const F: usize> FamilyMixer<N, F> {
     /// Families of so many sets of weights, all of which are `weights` (in units of `2^-16`) at first.
     pub fn new(sets: [usize; F], weights: [i32; N]) -> Self {
         Self { families: sets.map(|count| vec![Weights { values: weights, seen: 0 }; count]) }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_better_prediction_wins() {
-        let mut mixer = Mixer::new([1, 2], [ONE / 2; 2]);
+        let mut mixer = FamilyMixer::new([1, 2], [ONE / 2; 2]);
         let mut counter = Counter::default();
         let mut random = 1u32;
         for i in 0..10_000 {

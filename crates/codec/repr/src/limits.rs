@@ -1,0 +1,22 @@
+//! Bounds that keep any accepted architecture within a few hundred megabytes of working memory.
+
+/// Largest latent dimension.
+pub const LATENT_DIM: usize = 1024;
+/// Most channels between layers.
+pub const CHANNELS: usize = 512;
+/// Most rows or columns of a decoded frame.
+pub const SIDE: usize = 4096;
+/// Most layers.
+pub const LAYERS: usize = 32;
+/// Largest factor of one pixel shuffle.
+pub const UPSCALE: usize = 4;
+/// Most parameters in sum.
+pub const PARAMETERS: usize = 1 << 24;
+/// Most latent values of a clip.
+pub const LATENTS: usize = 1 << 24;
+/// Most corrections of a sidecar.
+pub const CORRECTIONS: usize = 1 << 20;
+/// Most values in one activation.
+pub const ACTIVATION: usize = 1 << 26;
+/// Largest dilation.
+pub const DILATION: usize = 4;
