@@ -12,6 +12,7 @@ use clap::Parser;
 use cli::{Interrupted, Progress};
 use decoder::Decoder;
 use frames::{RawWriter, RgbFrame};
+use output::OutputFile;
 use repr::FRAMES_PER_SAMPLE;
 
 use input::Job;
@@ -73,7 +74,7 @@ fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: us
         pairs.start,
         pairs.end
     );
-    let mut writer = RawWriter::create(path, clip.width(), clip.height())?;
+    let mut writer = RawWriter::new(OutputFile::create(path)?, clip.width(), clip.height())?;
     let mut progress = Progress::new("inflate", pairs.len() as u64);
     let mut written = 0;
     let first = pairs.start;
@@ -91,7 +92,7 @@ fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: us
         Ok(())
     };
     decoder.decode_all(pairs, threads, sink)?;
-    writer.commit()?;
+    writer.into_inner().commit()?;
     progress.finish(format_args!("{written} frames of {}x{} in {}", clip.width(), clip.height(), path.display()));
     Ok(())
 }

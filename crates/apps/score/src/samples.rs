@@ -1,12 +1,14 @@
 //! A clip and its reconstruction, sample by sample: decoded, compared and resized in a thread of their own while the
 //! evaluators run.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use anyhow::{Result, bail};
-use frames::{Planes, RawReader, RgbFrame, squared_error};
+use anyhow::{Context, Result, bail};
+use frames::{Planes, RawError, RawReader, RgbFrame, squared_error};
 use perception::evaluator_input;
 use video::Clip;
 
@@ -28,7 +30,7 @@ pub struct Sample {
 /// A clip and its reconstruction.
 pub struct Pair {
     clip: Clip,
-    raw: RawReader,
+    raw: RawReader<File>,
     clip_path: PathBuf,
     raw_path: PathBuf,
 }
@@ -37,7 +39,7 @@ impl Pair {
     /// Opens both; the `.raw` must hold whole frames of the clip's size.
     pub fn open(clip_path: &Path, raw_path: &Path) -> Result<Self> {
         let clip = Clip::open(clip_path)?;
-        let raw = RawReader::open(raw_path, clip.width(), clip.height())?;
+        let raw = open_raw(raw_path, &clip).with_context(|| raw_path.display().to_string())?;
         Ok(Self { clip, raw, clip_path: clip_path.into(), raw_path: raw_path.into() })
     }
 
@@ -67,7 +69,7 @@ impl Pair {
             if self.raw.frames() < 2 * index + 2 {
                 return self.mismatch("more");
             }
-            let inflated = [self.raw.frame(2 * index)?, self.raw.frame(2 * index + 1)?];
+            let inflated = [self.inflated(2 * index)?, self.inflated(2 * index + 1)?];
             let sample = Sample {
                 squared_error: original.iter().zip(&inflated).map(|(a, b)| squared_error(a, b)).sum(),
                 values: inflated.iter().map(|frame| frame.data().len() as u64).sum(),
@@ -81,6 +83,11 @@ impl Pair {
         Ok(())
     }
 
+    /// Frame `index` of the reconstruction.
+    fn inflated(&mut self, index: usize) -> Result<RgbFrame> {
+        self.raw.frame(index).with_context(|| self.raw_path.display().to_string())
+    }
+
     fn check_count(&self, frames: usize) -> Result<()> {
         let found = self.raw.frames();
         if found == frames || found == frames - frames % 2 { Ok(()) } else { self.mismatch(&frames.to_string()) }
@@ -90,4 +97,13 @@ impl Pair {
         let (raw, clip) = (self.raw_path.display(), self.clip_path.display());
         bail!("{raw}: has {} frames, {clip} has {frames}; give the reconstruction of this clip", self.raw.frames())
     }
+}
+
+/// The frames in the file at `path`, which have the size of the clip's.
+fn open_raw(path: &Path, clip: &Clip) -> Result<RawReader<File>, RawError> {
+    let regular = |file: File| {
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+    };
+    let file = File::open(path).and_then(regular).map_err(RawError::Read)?;
+    RawReader::new(file, clip.width(), clip.height())
 }

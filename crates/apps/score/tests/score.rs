@@ -1,6 +1,6 @@
 //! The `score` command as scripts use it: its figures, its report, its errors.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -34,7 +34,7 @@ fn refusal(output: &Output) -> String {
 /// Writes all frames of a clip, changed by `change`, to a `.raw` file; their number.
 fn write_raw(clip: &Path, raw: &Path, change: impl Fn(usize, RgbFrame) -> Option<RgbFrame>) -> usize {
     let clip = Clip::open(clip).unwrap();
-    let mut writer = RawWriter::create(raw, clip.width(), clip.height()).unwrap();
+    let mut writer = RawWriter::new(File::create(raw).unwrap(), clip.width(), clip.height()).unwrap();
     let mut count = 0;
     for (index, frame) in clip.enumerate() {
         if let Some(frame) = change(index, frame.unwrap()) {
@@ -42,7 +42,6 @@ fn write_raw(clip: &Path, raw: &Path, change: impl Fn(usize, RgbFrame) -> Option
             count += 1;
         }
     }
-    writer.commit().unwrap();
     count
 }
 

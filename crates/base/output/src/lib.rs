@@ -156,6 +156,11 @@ impl Write for OutputFile {
         self.explain(result)
     }
 
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let result = self.sink.write_all(bytes);
+        self.explain(result)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let result = self.sink.flush();
         self.explain(result)

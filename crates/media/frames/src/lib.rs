@@ -1,6 +1,7 @@
 //! Frames and their arithmetic, as the official harness defines it: [`yuv420_to_rgb`] for decoded video,
 //! [`resize_bilinear`] for the evaluators' input, [`resize_bicubic`] for the decoder's output, [`yuv6`] for the pose
-//! evaluator, [`RawReader`] and [`RawWriter`] for `.raw` files, [`squared_error`] and [`psnr`].
+//! evaluator, [`RawReader`] and [`RawWriter`] for raw frames from and to any stream, [`squared_error`] and [`psnr`]. No
+//! files here: who has one opens it.
 //!
 //! Two forms of a frame: [`RgbFrame`], 8-bit and interleaved, as it is stored; [`Planes`], f32 and planar, as it is
 //! computed with. Every sum here has a fixed order and no fused multiply-add, so results do not depend on the machine.

@@ -17,16 +17,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     use std::io::Write;
 
     use anyhow::Context;
+    use frames::RawWriter;
+    use output::OutputFile;
 
     let clip = video::Clip::open(&arguments.clip)?;
     let (width, height) = (clip.width(), clip.height());
-    let mut writer = frames::RawWriter::create(&arguments.output, width, height)?;
+    let mut writer = RawWriter::new(OutputFile::create(&arguments.output)?, width, height)?;
     let mut count = 0;
     for frame in clip {
         writer.write(&frame?)?;
         count += 1;
     }
-    writer.commit()?;
+    writer.into_inner().commit()?;
     let line = format!("{}: {count} frames of {width}x{height}", arguments.output.display());
     writeln!(std::io::stdout(), "{line}").context("standard output")
 }
