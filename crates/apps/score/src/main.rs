@@ -11,8 +11,10 @@ use std::thread;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use cli::Progress;
+use dataset::OutputCache;
+use metric::{Distortions, PerceptionStack, Report};
 use output::OutputFile;
-use perception::{Distortions, Evaluators, OutputCache, Report};
+use perception::Evaluators;
 use samples::Pair;
 
 /// Scores reconstructed clips against their originals, as the official evaluation does.
@@ -75,7 +77,7 @@ fn score(arguments: Arguments) -> Result<()> {
             let sample = sample?;
             let original = originals.next(&mut evaluators, sample.original.as_ref().map(|[a, b]| [a, b]))?;
             let [first, second] = &sample.inflated;
-            distortions.add(&original, &evaluators.evaluate_planes([first, second])?);
+            distortions.add(&original, &evaluators.evaluate([first, second])?);
             error.sum += sample.squared_error;
             error.values += sample.values;
             progress.set(distortions.samples() as u64, String::new);

@@ -9,7 +9,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use frames::{Planes, RawError, RawReader, RgbFrame, squared_error};
-use perception::evaluator_input;
+use metric::evaluator_input;
 use video::Clip;
 
 /// Samples that may wait for the evaluators.

@@ -1,9 +1,12 @@
 //! What a sample's corrections are worth: its distortion by the metric or on the pixels, and what the sum over all samples costs.
 
+use std::num::NonZeroU64;
+
+use dataset::Dataset;
 use decoder::{Network, in_order};
+use evaluate::SquaredError;
 use frames::Planes;
-use perception::targets::Targets;
-use perception::{Distortions, Evaluators, SampleOutputs, evaluator_input, score};
+use metric::{Distortions, PerceptionStack, SampleOutputs, evaluator_input};
 use repr::{Correction, CorrectionTarget, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar};
 
 use crate::EncodeError;
@@ -13,12 +16,12 @@ use crate::candidates::Move;
 pub enum Judge<'a> {
     /// The challenge's score.
     Metric {
-        /// The evaluators.
-        evaluators: &'a mut Evaluators,
-        /// Their outputs on the original, one entry a sample.
+        /// What judges.
+        stack: &'a mut dyn PerceptionStack,
+        /// Its outputs on the original, one entry a sample.
         originals: &'a [SampleOutputs],
         /// Size of the original's file in bytes.
-        clip_bytes: u64,
+        clip_bytes: NonZeroU64,
     },
     /// Mean squared error of the frames at the decoder's resolution, in levels of 8-bit RGB.
     Pixels {
@@ -70,36 +73,16 @@ pub(crate) struct Projection<'a> {
     pub network: Network,
     /// Minima and steps; the integers are the variants'.
     pub latents: QuantizedLatents,
-    pub targets: &'a Targets,
+    pub dataset: &'a Dataset,
 }
 
-impl<'a> Projection<'a> {
+impl Projection<'_> {
     /// The latent of a variant.
     pub fn latent(&self, variant: &Variant) -> Vec<f32> {
         let (minimum, step) = (self.latents.minimum.clone(), self.latents.step.clone());
         let row = QuantizedLatents { minimum, step, values: variant.row.clone() };
         row.corrected_row(0, variant.sidecar.corrections()).unwrap_or_default()
     }
-
-    /// Both frames of a sample of the original, `[3, height, width]` at the decoder's resolution.
-    pub fn original(&self, sample: usize) -> [&'a [u8]; FRAMES_PER_SAMPLE] {
-        let first = self.targets.frame(2 * sample).unwrap_or_default();
-        [first, self.targets.frame(2 * sample + 1).unwrap_or(first)]
-    }
-}
-
-/// Sum of squared differences of 8-bit values over their number.
-fn squared_error(decoded: &[Planes; FRAMES_PER_SAMPLE], original: [&[u8]; FRAMES_PER_SAMPLE]) -> f64 {
-    let (mut sum, mut count) = (0, 0);
-    for (frame, original) in decoded.iter().zip(original) {
-        let error = |(&value, &original): (&f32, &u8)| {
-            // A cast saturates, and maps NaN to 0, as the last step of inflate does.
-            u64::from((value.round_ties_even() as u8).abs_diff(original)).pow(2)
-        };
-        sum += frame.data().iter().zip(original).map(error).sum::<u64>();
-        count += original.len();
-    }
-    sum as f64 / count.max(1) as f64
 }
 
 impl Judge<'_> {
@@ -114,7 +97,7 @@ impl Judge<'_> {
         let threads = rayon::current_num_threads();
         let mut terms = Vec::new();
         match self {
-            Self::Metric { evaluators, originals, .. } => {
+            Self::Metric { stack, originals, .. } => {
                 let missing = || EncodeError::Original {
                     found: format!("{} samples", originals.len()),
                     needed: format!("sample {sample}"),
@@ -128,12 +111,12 @@ impl Judge<'_> {
                     Ok(frames.each_ref().map(evaluator_input))
                 };
                 in_order(0..variants.len(), threads, work, |i, [first, second]| {
-                    let pose = evaluators.pose([first, second])?;
+                    let pose = stack.pose([first, second])?;
                     let segnet =
                         known.filter(|(variant, _)| variant.same_second_frame(&variants[i])).map(|(_, terms)| terms[0]);
                     let classes = match segnet {
                         Some(_) => Vec::new(),
-                        None => evaluators.classes(second)?,
+                        None => stack.classes(second)?,
                     };
                     let mut distortions = Distortions::default();
                     distortions.add(original, &SampleOutputs { classes, pose });
@@ -146,7 +129,7 @@ impl Judge<'_> {
                     let variant = &variants[i];
                     let frames =
                         projection.network.native(&projection.latent(variant), variant.sidecar.corrections())?;
-                    Ok(squared_error(&frames, projection.original(sample)))
+                    Ok(SquaredError::of(&frames, &projection.dataset.pair(sample)).mean())
                 };
                 in_order(0..variants.len(), threads, work, |_, error| {
                     terms.push([*error, 0.0]);
@@ -161,7 +144,7 @@ impl Judge<'_> {
     pub(crate) fn total(&self, sums: Terms, samples: usize) -> f64 {
         let [first, second] = sums.map(|sum| sum / samples.max(1) as f64);
         match self {
-            Self::Metric { .. } => score(first, second, 0.0),
+            Self::Metric { .. } => metric::score(first, second, 0.0),
             Self::Pixels { .. } => first,
         }
     }
@@ -169,7 +152,7 @@ impl Judge<'_> {
     /// What a bit costs.
     pub(crate) fn bit(&self) -> f64 {
         match self {
-            Self::Metric { clip_bytes, .. } => score(0.0, 0.0, 1.0 / 8.0 / (*clip_bytes).max(1) as f64),
+            Self::Metric { clip_bytes, .. } => metric::rate_term(1.0 / 8.0 / clip_bytes.get() as f64),
             Self::Pixels { lambda } => lambda / 8000.0,
         }
     }

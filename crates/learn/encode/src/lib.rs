@@ -4,9 +4,11 @@
 //!   bits and what they do to the decoder's output.
 //! - [`walk`]: the curve of such quantizations, from the finest to the one that meets a [`Goal`], each measured.
 //! - [`Search`]: corrections of single samples by their true effect on the metric, or on the pixels.
+//! - [`Original`]: what results are compared with, and their [`Worth`] beside it.
+//! - [`SearchFile`]: a search that survives an interruption.
 //! - [`fidelity`]: how well a representation keeps what its floats decode to, where no original is at hand.
 //!
-//! Nothing here reads or writes files; rates come from [`archive`], frames from [`decoder`].
+//! Rates come from [`archive`], frames from [`decoder`], figures from [`evaluate`](mod@evaluate). No file but the search's is touched.
 
 mod candidates;
 mod curvature;
@@ -14,19 +16,24 @@ mod differentiable;
 mod fidelity;
 mod judge;
 mod layer;
+mod original;
 mod quantizer;
+mod resume;
 mod search;
 mod state;
 mod walk;
 
 use decoder::DecoderError;
-use perception::PerceptionError;
+use evaluate::EvaluateError;
+use metric::StackError;
 use repr::{Representation, RepresentationError, Tensors};
 use thiserror::Error;
 
 pub use fidelity::fidelity;
 pub use judge::Judge;
+pub use original::{Original, Worth};
 pub use quantizer::Quantizer;
+pub use resume::{ResumeError, SearchFile};
 pub use search::{Search, SearchState};
 pub use walk::{Goal, Point, walk};
 
@@ -81,9 +88,17 @@ pub enum EncodeError {
     /// A result cannot be decoded.
     #[error(transparent)]
     Decoder(#[from] DecoderError),
-    /// An evaluator failed.
+    /// The perception stack failed.
     #[error(transparent)]
-    Perception(#[from] PerceptionError),
+    Stack(#[from] StackError),
+    /// The evaluation failed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The original was not shown to the evaluators that judge.
+    #[error(
+        "the original holds no outputs of these evaluators; give the clip itself, or make it anew with hnerv targets"
+    )]
+    OtherEvaluators,
     /// No quantization that is worth having is that small.
     #[error("{target} bytes cannot be reached: the coarsest quantization takes {least}; train a smaller decoder")]
     Unreachable {

@@ -4,8 +4,8 @@
 //! together, and the rest is tried again one by one on top of them. What a correction costs in bytes is what the archive's coder
 //! says about the corrections so far.
 
+use dataset::Dataset;
 use decoder::{Level, Network};
-use perception::targets::Targets;
 use repr::{CorrectionTarget, MAX_AMOUNT, Representation, Sidecar};
 
 use crate::EncodeError;
@@ -62,25 +62,25 @@ impl SearchState {
 }
 
 impl<'a> Search<'a> {
-    /// A search from `start` against `targets`, `passes` times over all samples. `curvature` is that of
+    /// A search from `start` against `dataset`, `passes` times over all samples. `curvature` is that of
     /// [`Quantizer::latent_curvature`](crate::Quantizer::latent_curvature).
     pub fn new(
         start: &Representation,
         curvature: &[f64],
-        targets: &'a Targets,
+        dataset: &'a Dataset,
         judge: Judge<'a>,
         passes: usize,
     ) -> Result<Self, EncodeError> {
         let (architecture, clip) = (&start.architecture, &start.clip);
         let (height, width) = architecture.output_size();
-        let found = (targets.frame_count(), targets.info.width, targets.info.height);
+        let found = (dataset.frame_count(), dataset.info().width, dataset.info().height);
         if found != (clip.frames(), width, height) {
             let text = |(frames, width, height)| format!("{frames} frames of {width}x{height}");
             return Err(EncodeError::Original { found: text(found), needed: text((clip.frames(), width, height)) });
         }
         let parameters = start.dequantize();
         let network = Network::new(&parameters, (clip.height(), clip.width()), Level::detect())?;
-        let projection = Projection { network, latents: start.latents.clone(), targets };
+        let projection = Projection { network, latents: start.latents.clone(), dataset };
         let decoder = DifferentiableDecoder::new(&parameters);
         Ok(Self { judge, projection, decoder, start: start.clone(), curvature: curvature.to_vec(), passes })
     }
@@ -200,7 +200,7 @@ impl<'a> Search<'a> {
     /// does not say where to go, so every dimension of the latent goes a stride, and some of the cosines, others each time.
     fn moves(&self, state: &SearchState, pass: usize, sample: usize, now: &Variant) -> Result<Vec<Move>, EncodeError> {
         if let Judge::Pixels { .. } = self.judge {
-            let (latent, original) = (self.projection.latent(now), self.projection.original(sample));
+            let (latent, original) = (self.projection.latent(now), self.projection.dataset.pair(sample));
             let decoded = self.projection.network.native(&latent, now.sidecar.corrections())?;
             let mut moves = frame_moves(&decoded, original);
             moves.sort_by(|a, b| b.gain.total_cmp(&a.gain));

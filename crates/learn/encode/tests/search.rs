@@ -2,9 +2,10 @@
 
 mod common;
 
+use dataset::Dataset;
 use encode::{EncodeError, Judge, Quantizer, Search, SearchState, Source};
-use perception::targets::Targets;
-use perception::{Evaluators, SampleOutputs, use_library};
+use metric::{Distortions, PerceptionStack, SampleOutputs, evaluator_input};
+use perception::{Evaluators, use_library};
 use repr::{CorrectionTarget, Representation};
 
 const KEY: [u8; 32] = [7; 32];
@@ -16,12 +17,12 @@ fn curvature(source: &Source) -> Vec<f64> {
 /// Runs a search on the pixels to its end; `between` may replace the state after each step.
 fn searched(
     source: &Source,
-    targets: &Targets,
+    dataset: &Dataset,
     lambda: f64,
     between: impl Fn(SearchState) -> SearchState,
 ) -> (f64, f64, Representation) {
     let judge = Judge::Pixels { lambda };
-    let mut search = Search::new(source.plain(), &curvature(source), targets, judge, 2).unwrap();
+    let mut search = Search::new(source.plain(), &curvature(source), dataset, judge, 2).unwrap();
     let mut state = search.begin();
     let mut start = None;
     while state.finished() < search.steps() {
@@ -37,8 +38,8 @@ fn searched(
 #[test]
 fn a_brighter_original_is_met_with_offsets() {
     let source = common::source(4);
-    let targets = common::original(&source);
-    let (before, after, found) = searched(&source, &targets, 0.01, |state| state);
+    let dataset = common::original(&source);
+    let (before, after, found) = searched(&source, &dataset, 0.01, |state| state);
     // Six levels on every value of one of two frames, but for those that clip.
     assert!((12.0..19.0).contains(&before) && after < 2.0, "{before} to {after}");
     for sample in 0..4 {
@@ -52,28 +53,28 @@ fn a_brighter_original_is_met_with_offsets() {
     let decoder = decoder::Decoder::new(&found).unwrap();
     for sample in 0..4 {
         for (i, frame) in decoder.decode_native(sample).unwrap().iter().enumerate() {
-            let original = targets.frame(2 * sample + i).unwrap();
+            let original = dataset.frame(2 * sample + i).unwrap();
             let pairs = frame.data().iter().zip(original);
             exact += pairs.map(|(v, o)| f64::from((v.round_ties_even() as u8).abs_diff(*o)).powi(2)).sum::<f64>();
         }
     }
-    assert!((exact / targets.frames().len() as f64 - after).abs() < 1e-9);
+    assert!((exact / dataset.frames().len() as f64 - after).abs() < 1e-9);
 }
 
 #[test]
 fn corrections_that_cost_more_than_they_gain_are_left() {
     let source = common::source(4);
-    let targets = common::original(&source);
-    let (_, _, found) = searched(&source, &targets, 1e6, |state| state);
+    let dataset = common::original(&source);
+    let (_, _, found) = searched(&source, &dataset, 1e6, |state| state);
     assert_eq!(found.sidecar.corrections(), []);
 }
 
 #[test]
 fn a_search_that_was_interrupted_ends_like_one_that_was_not() {
     let source = common::source(4);
-    let targets = common::original(&source);
-    let whole = searched(&source, &targets, 0.01, |state| state);
-    let broken = searched(&source, &targets, 0.01, |state| {
+    let dataset = common::original(&source);
+    let whole = searched(&source, &dataset, 0.01, |state| state);
+    let broken = searched(&source, &dataset, 0.01, |state| {
         let bytes = state.encode(&KEY);
         SearchState::decode(&bytes, &KEY).unwrap()
     });
@@ -84,9 +85,9 @@ fn a_search_that_was_interrupted_ends_like_one_that_was_not() {
 #[test]
 fn a_state_is_taken_whole_and_for_its_own_inputs_or_not_at_all() {
     let source = common::source(3);
-    let targets = common::original(&source);
+    let dataset = common::original(&source);
     let mut search =
-        Search::new(source.plain(), &curvature(&source), &targets, Judge::Pixels { lambda: 0.01 }, 1).unwrap();
+        Search::new(source.plain(), &curvature(&source), &dataset, Judge::Pixels { lambda: 0.01 }, 1).unwrap();
     let mut state = search.begin();
     (0..4).for_each(|_| search.step(&mut state).unwrap());
     let bytes = state.encode(&KEY);
@@ -105,8 +106,8 @@ fn a_state_is_taken_whole_and_for_its_own_inputs_or_not_at_all() {
 #[test]
 fn another_clip_is_refused() {
     let source = common::source(3);
-    let targets = common::original(&common::source(4));
-    let refused = Search::new(source.plain(), &curvature(&source), &targets, Judge::Pixels { lambda: 0.01 }, 1);
+    let dataset = common::original(&common::source(4));
+    let refused = Search::new(source.plain(), &curvature(&source), &dataset, Judge::Pixels { lambda: 0.01 }, 1);
     assert!(matches!(refused, Err(EncodeError::Original { .. })));
 }
 
@@ -115,13 +116,13 @@ fn the_metric_falls_on_the_frames_that_inflate_gives() {
     let Some(library) = testdata::onnxruntime() else { return };
     use_library(&library).unwrap();
     let source = common::source(3);
-    let targets = common::original(&source);
+    let dataset = common::original(&source);
     let model = |name: &str| testdata::asset_of("metric/perception", name);
     let mut evaluators = Evaluators::load(&model("segnet.onnx"), &model("posenet.onnx"), 1).unwrap();
     let mut outputs = |representation: &Representation, shift: f32| -> Vec<SampleOutputs> {
         let decoder = decoder::Decoder::new(representation).unwrap();
         let evaluate = |sample| {
-            let [first, second] = decoder.decode(sample).unwrap();
+            let [first, second] = decoder.decode(sample).unwrap().map(|frame| evaluator_input(&frame));
             let mut outputs = evaluators.evaluate([&first, &second]).unwrap();
             outputs.pose.iter_mut().for_each(|v| *v += shift);
             outputs
@@ -131,8 +132,12 @@ fn the_metric_falls_on_the_frames_that_inflate_gives() {
     // A pose that the plain frames miss.
     let originals = outputs(source.plain(), 0.02);
     let mut evaluators = Evaluators::load(&model("segnet.onnx"), &model("posenet.onnx"), 1).unwrap();
-    let judge = Judge::Metric { evaluators: &mut evaluators, originals: &originals, clip_bytes: 10_000_000 };
-    let mut search = Search::new(source.plain(), &curvature(&source), &targets, judge, 8).unwrap();
+    let judge = Judge::Metric {
+        stack: &mut evaluators,
+        originals: &originals,
+        clip_bytes: std::num::NonZeroU64::new(10_000_000).unwrap(),
+    };
+    let mut search = Search::new(source.plain(), &curvature(&source), &dataset, judge, 8).unwrap();
     let mut state = search.begin();
     (0..3).for_each(|_| search.step(&mut state).unwrap());
     let before = search.cost(&state);
@@ -143,12 +148,12 @@ fn the_metric_falls_on_the_frames_that_inflate_gives() {
     assert!(after < before * 0.8, "{before} to {after}");
     let found = state.representation().clone();
     let mut evaluators = Evaluators::load(&model("segnet.onnx"), &model("posenet.onnx"), 1).unwrap();
-    let mut distortions = perception::Distortions::default();
+    let mut distortions = Distortions::default();
     let decoder = decoder::Decoder::new(&found).unwrap();
     for (sample, original) in originals.iter().enumerate() {
-        let [first, second] = decoder.decode(sample).unwrap();
+        let [first, second] = decoder.decode(sample).unwrap().map(|frame| evaluator_input(&frame));
         distortions.add(original, &evaluators.evaluate([&first, &second]).unwrap());
     }
-    let exact = perception::score(distortions.segnet(), distortions.posenet(), 0.0);
+    let exact = metric::score(distortions.segnet(), distortions.posenet(), 0.0);
     assert!((exact - after).abs() < 1e-12, "{exact} against {after}");
 }

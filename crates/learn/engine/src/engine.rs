@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use burn_core::tensor::backend::AutodiffBackend;
 use burn_core::tensor::{Int, Tensor, TensorData};
+use metric::SampleOutputs;
 use onnx_burn::OnnxError;
-use perception::SampleOutputs;
 use recipe::tables::TrainingTable;
 use recipe::{Grid, RateModel, RateTerm, TrainingStage, Trains};
 use repr::{Architecture, Clip, FRAMES_PER_SAMPLE, Parameter, ParameterKind, ParameterRole};
@@ -232,7 +232,7 @@ impl<B: AutodiffBackend + Layers> Engine<B> {
     fn rate(&self, rate: &RateTerm, leaves: &Parameters<Tensor<B, 2>>, keys: &[Key]) -> (f64, Tensor<B, 1>) {
         let values = to_host(&self.state.weights);
         let (bits, gradients) = rate::bits(&values, keys, self.setup.training.bits, rate.sigma, self.costs.as_ref());
-        let factor = rate.weight * 25.0 / (8.0 * self.setup.clip_bytes.get() as f64);
+        let factor = rate.weight * metric::RATE_FACTOR / (8.0 * self.setup.clip_bytes.get() as f64);
         let mut sum = Tensor::<B, 1>::zeros([1], &self.device);
         for &key in keys {
             if let (Some(leaf), Some(Some(gradient))) = (leaves.get(key), gradients.get(key)) {

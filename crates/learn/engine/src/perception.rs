@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use burn_core::tensor::backend::AutodiffBackend;
 use burn_core::tensor::{Tensor, TensorData};
+use metric::{
+    INPUT_HEIGHT, INPUT_WIDTH, POSE_LEN, POSENET_FACTOR, ROOT_FLOOR, SampleOutputs, posenet_root, posenet_slope,
+};
 use onnx_burn::{Network, OnnxError};
-use perception::{INPUT_HEIGHT, INPUT_WIDTH, POSE_LEN, SampleOutputs};
 use recipe::{PerceptionTerms, PoseOver};
 
 use crate::layers::{CameraChain, Layers};
-
-/// Keeps the slope of the square root finite where a pose is hit exactly.
-const POSE_FLOOR: f64 = 1e-9;
 
 /// Both evaluators on the training device, weights frozen.
 pub struct FrozenEvaluators<B: Layers> {
@@ -89,11 +88,8 @@ impl<B: AutodiffBackend + Layers> PerceptualLoss<B> {
             found.distortions.iter_mut().zip(errors.iter::<f64>()).for_each(|(distortions, mse)| distortions[1] = mse);
             let mse = squares.mean();
             let root = match mean_pose.filter(|_| term.over == PoseOver::Clip) {
-                Some(mean) => {
-                    let root = (mean * 10.0 + POSE_FLOOR).sqrt();
-                    mse * (5.0 / root) + root / 2.0
-                }
-                None => (mse * 10.0 + POSE_FLOOR).sqrt(),
+                Some(mean) => mse * posenet_slope(mean) + posenet_root(mean) / 2.0,
+                None => (mse * POSENET_FACTOR + ROOT_FLOOR).sqrt(),
             };
             found.loss = found.loss + root * term.weight;
         }

@@ -5,8 +5,8 @@ use burn_core::tensor::activation::log_softmax;
 use burn_core::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use frames::RgbFrame;
+use metric::{INPUT_HEIGHT, INPUT_WIDTH, evaluator_input};
 use onnx_burn::Network;
-use perception::{INPUT_HEIGHT, INPUT_WIDTH, evaluator_input};
 use serde_json::Value;
 use video::Clip;
 

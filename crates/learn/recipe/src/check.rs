@@ -9,7 +9,7 @@ use crate::error::RecipeError;
 use crate::tables::{RecipeTable, StageTable, Trains};
 
 /// Rows and columns of what the evaluators see.
-const EVALUATOR_SIZE: (usize, usize) = (perception::INPUT_HEIGHT, perception::INPUT_WIDTH);
+const EVALUATOR_SIZE: (usize, usize) = (metric::INPUT_HEIGHT, metric::INPUT_WIDTH);
 
 /// Every value lies in its range and fits the others; returns the decoder. `path` names the file in an error.
 pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<Architecture, RecipeError> {

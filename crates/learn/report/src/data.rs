@@ -114,13 +114,11 @@ impl Seen {
     /// Of all pairs, from the distortions `[segnet, posenet]` of each.
     pub fn all(distortions: &[[f64; 2]]) -> Vec<Self> {
         let mean = distortions.iter().map(|[_, posenet]| posenet).sum::<f64>() / distortions.len().max(1) as f64;
-        // sqrt(10 * mean) * posenet / mean, defined for a mean of zero too.
-        let factor = if mean > 0.0 { (10.0 / mean).sqrt() } else { 0.0 };
         let seen = |&[segnet, posenet]: &[f64; 2]| Self {
             segnet_distortion: segnet,
             posenet_distortion: posenet,
-            segnet_term: 100.0 * segnet,
-            posenet_term: factor * posenet,
+            segnet_term: metric::segnet_term(segnet),
+            posenet_term: metric::posenet_part(posenet, mean),
         };
         distortions.iter().map(seen).collect()
     }

@@ -1,6 +1,6 @@
 //! The figures of one epoch.
 
-use perception::Score;
+use metric::Score;
 use serde::{Deserialize, Serialize};
 
 /// One epoch.

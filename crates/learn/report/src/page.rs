@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use archive::Budget;
-use perception::PIXELS;
+use metric::PIXELS;
 use plotters::style::RGBColor;
 
 use crate::chart::{Series, Span, Width, chart};
@@ -66,14 +66,14 @@ fn headline(report: &RunReport) -> String {
     let mut bar = String::new();
     if let Some(metric) = &report.metric {
         let figures = [
-            (SEGNET, 100.0 * metric.segnet_distortion, "100 &times; SegNet", metric.segnet_distortion),
+            (SEGNET, metric::segnet_term(metric.segnet_distortion), "100 &times; SegNet", metric.segnet_distortion),
             (
                 POSENET,
-                (10.0 * metric.posenet_distortion).sqrt(),
+                metric::posenet_term(metric.posenet_distortion),
                 "&radic;(10 &times; PoseNet)",
                 metric.posenet_distortion,
             ),
-            (RATE, 25.0 * metric.rate, "25 &times; rate", metric.rate),
+            (RATE, metric::rate_term(metric.rate), "25 &times; rate", metric.rate),
         ];
         // Writing into a String cannot fail.
         let _ = write!(html, "<div class=score><b>{:.4}</b>score</div>", metric.score);
@@ -112,7 +112,7 @@ fn training(report: &RunReport) -> Result<String, ReportError> {
         epochs.iter().filter_map(|line| Some((line.epoch as f64, value(line)?))).collect()
     };
     let over = |title: &str, width, series: &[Series<'_>]| chart(title, "epoch", width, &spans, series);
-    let per_byte = 25.0 / report.original_bytes.get() as f64;
+    let per_byte = metric::byte_slope(report.original_bytes);
     let training = |value: &dyn Fn(&EpochLine) -> Option<f64>| Series::new("training pass", TRAINING, points(value));
     let archived = |color, value: &dyn Fn(&EpochLine) -> Option<f64>| Series::new("archive", color, points(value));
     let charts = [
@@ -121,8 +121,12 @@ fn training(report: &RunReport) -> Result<String, ReportError> {
             Width::Wide,
             &[
                 Series::new("score", SCORE, points(&|line| Some(line.score?.score))),
-                Series::new("100 × SegNet", SEGNET, points(&|line| Some(100.0 * line.score?.segnet))),
-                Series::new("√(10 × PoseNet)", POSENET, points(&|line| Some((10.0 * line.score?.posenet).sqrt()))),
+                Series::new("100 × SegNet", SEGNET, points(&|line| Some(metric::segnet_term(line.score?.segnet)))),
+                Series::new(
+                    "√(10 × PoseNet)",
+                    POSENET,
+                    points(&|line| Some(metric::posenet_term(line.score?.posenet))),
+                ),
                 Series::new("25 × rate", RATE, points(&|line| Some(per_byte * line.score?.archive_bytes as f64))),
             ],
         )?,
@@ -232,7 +236,7 @@ fn budget_table(budget: &Budget) -> String {
 mod tests {
     use super::*;
     use crate::data::{MetricFigures, Seen};
-    use perception::Score;
+    use metric::Score;
     use std::num::NonZeroU64;
 
     const RECIPE: &str = "

@@ -3,7 +3,7 @@
 use frames::{Planes, RgbFrame};
 use image::ImageEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use perception::{INPUT_HEIGHT, INPUT_WIDTH, PIXELS};
+use metric::{INPUT_HEIGHT, INPUT_WIDTH, PIXELS};
 
 use crate::data::Picture;
 use crate::error::ReportError;

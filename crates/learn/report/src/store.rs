@@ -74,7 +74,7 @@ mod tests {
 
     use archive::Budget;
     use frames::{Planes, RgbFrame};
-    use perception::{INPUT_HEIGHT, INPUT_WIDTH, PIXELS};
+    use metric::{INPUT_HEIGHT, INPUT_WIDTH, PIXELS};
 
     use super::*;
     use crate::data::PairFigures;

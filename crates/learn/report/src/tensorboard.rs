@@ -109,7 +109,7 @@ fn masked(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perception::Score;
+    use metric::Score;
 
     /// CRC-32C bit by bit.
     fn crc(bytes: &[u8]) -> u32 {

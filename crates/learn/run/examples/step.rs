@@ -2,19 +2,21 @@
 //!
 //! Trains the reference architecture on synthetic frames of 384x512 with mean absolute error, through [`run::run`] as
 //! `hnerv train` does. For each line on standard input, makes as many steps as it says and prints their mean. A step is
-//! everything from one status to the next: targets, forward, loss, backward, gradient clipping, AdamW, moving average.
+//! everything from one status to the next: dataset, forward, loss, backward, gradient clipping, AdamW, moving average.
 
 use std::io::BufRead;
+use std::num::NonZeroU64;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use dataset::{Dataset, DatasetInfo};
+use evaluate::Evaluation;
 use frames::RgbFrame;
-use perception::targets::{TargetInfo, Targets};
 use recipe::Recipe;
 use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
 use report::RunFolder;
 use repr::{Architecture, LayerTable};
-use run::{Device, Evaluation, Job, Observer, Status};
+use run::{Device, Job, Observer, Status};
 
 /// As in `hnerv`.
 #[global_allocator]
@@ -66,11 +68,11 @@ fn main() -> Result<()> {
     let decoder = LayerTable::reference(36, 28);
     let (height, width) = Architecture::new(decoder.clone())?.output_size();
     let name = "noise".to_owned();
-    let info = TargetInfo { name, clip_bytes: 0, clip_height: height, clip_width: width, height, width };
-    let mut targets = Targets::new(info);
+    let info = DatasetInfo { name, clip_bytes: NonZeroU64::MIN, clip_height: height, clip_width: width, height, width };
+    let mut dataset = Dataset::new(info);
     for frame in 0..2 * STEPS * batch {
         let value = |i: usize| ((i / 3 * 7 + i % 3 * 50 + frame * 13) % 251) as u8;
-        targets.push(&RgbFrame::new(width, height, (0..3 * width * height).map(value).collect())?)?;
+        dataset.push(&RgbFrame::new(width, height, (0..3 * width * height).map(value).collect())?)?;
     }
     let training =
         TrainingTable { batch, evaluate_every: 1_000_000, checkpoint_seconds: 1_000_000, ..TrainingTable::default() };
@@ -83,7 +85,7 @@ fn main() -> Result<()> {
     timer.wait();
     let recipe = Recipe::new(table, std::path::Path::new("step"))?;
     let folder = RunFolder::new(folder.path().join("run"));
-    let job = Job { recipe: &recipe, targets: &targets, evaluators: None, folder: &folder, resume: false };
+    let job = Job { recipe: &recipe, dataset: &dataset, evaluators: None, folder: &folder, resume: false };
     run::run(Device::Cpu, job, &mut timer)?;
     Ok(())
 }

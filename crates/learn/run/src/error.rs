@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use decoder::DecoderError;
 use engine::{EngineError, UnquantizableError};
+use evaluate::EvaluateError;
+use metric::StackError;
 use onnx_burn::OnnxError;
-use perception::PerceptionError;
 use recipe::RecipeError;
 use report::ReportError;
 use repr::RepresentationError;
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
-use crate::evaluate::EvaluateError;
 
 /// Why a run cannot start or go on.
 #[derive(Debug, Error)]
@@ -89,9 +89,9 @@ pub enum RunError {
     /// Decoding or scoring for an evaluation.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
-    /// The evaluators, in ONNX Runtime.
+    /// The evaluators, as a stack that judges frames.
     #[error(transparent)]
-    Perception(#[from] PerceptionError),
+    Stack(#[from] StackError),
     /// The evaluators, as differentiable networks.
     #[error(transparent)]
     Onnx(#[from] OnnxError),

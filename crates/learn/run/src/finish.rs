@@ -1,30 +1,29 @@
 //! What a run leaves at its end: the archive of its best checkpoint, and the report.
 
+use dataset::Dataset;
 use decoder::Decoder;
+use evaluate::{Evaluation, evaluate};
 use frames::Planes;
-use perception::targets::Targets;
-use perception::{Evaluators, evaluator_input};
+use metric::{PerceptionStack, evaluator_input};
 use report::{ClassMaps, MetricFigures, PairFigures, ReportError, RunReport, Seen, Subject};
 use repr::Representation;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::RunError;
-use crate::evaluate::{Evaluation, evaluate};
 use crate::open::Job;
-use crate::pairs;
 
 /// Writes the archive and the report; returns the archive's bytes and what it is worth.
 pub(crate) fn finish(
     job: &Job<'_>,
-    mut evaluators: Option<&mut Evaluators>,
+    mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
     seconds: f64,
 ) -> Result<(usize, Evaluation), RunError> {
     let representation = Checkpoint::read(&job.folder.best())?.quantize(None)?;
     let bytes = archive::encode(&representation);
     output::write_whole(job.folder.archive(), &bytes)?;
-    let evaluation = evaluate(&representation, job.targets, evaluators.as_deref_mut(), bytes.len())?;
+    let evaluation = evaluate(&representation, job.dataset, evaluators.as_deref_mut(), bytes.len())?;
     let report = report(job, &representation, &bytes, &evaluation, seconds)?;
-    let subjects = subjects(&report.pairs, &representation, job.targets, evaluators)?;
+    let subjects = subjects(&report.pairs, &representation, job.dataset, evaluators)?;
     report::write(job.folder, report, &subjects)?;
     Ok((bytes.len(), evaluation))
 }
@@ -36,8 +35,8 @@ fn report(
     evaluation: &Evaluation,
     seconds: f64,
 ) -> Result<RunReport, RunError> {
-    let Job { recipe, targets, folder, .. } = job;
-    let original_bytes = pairs::clip_bytes(targets);
+    let Job { recipe, dataset, folder, .. } = job;
+    let original_bytes = dataset.info().clip_bytes;
     let rate = bytes.len() as f64 / original_bytes.get() as f64;
     let metric = evaluation.score.map(|score| MetricFigures {
         score: score.score,
@@ -57,7 +56,7 @@ fn report(
         archive_bytes: bytes.len(),
         metric,
         psnr: evaluation.psnr,
-        mean_frame_psnr: mean_frame_psnr(targets),
+        mean_frame_psnr: mean_frame_psnr(dataset),
         training_seconds: seconds,
         pairs: evaluation.pair_mse.iter().map(pair).collect(),
         pictures: Vec::new(),
@@ -71,18 +70,18 @@ fn report(
 fn subjects(
     pairs: &[PairFigures],
     representation: &Representation,
-    targets: &Targets,
-    mut evaluators: Option<&mut Evaluators>,
+    dataset: &Dataset,
+    mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
 ) -> Result<Vec<Subject>, RunError> {
     let decoder = Decoder::new(representation)?;
     let subject = |(label, sample)| -> Result<Subject, RunError> {
-        let [_, original] = pairs::pair(targets, sample);
-        let (height, width) = pairs::size(targets);
+        let [_, original] = dataset.pair(sample);
+        let (height, width) = dataset.size();
         let original = original.iter().map(|&value| f32::from(value)).collect();
         let drawing = |error: frames::FrameError| ReportError::Drawing(error.to_string());
         let original = Planes::new(3, height, width, original).map_err(drawing)?;
         let [_, reconstruction] = decoder.decode_native(sample)?;
-        let known = targets.outputs.as_ref().and_then(|outputs| outputs.samples.get(sample));
+        let known = dataset.originals().and_then(|samples| samples.get(sample));
         let classes = match (&mut evaluators, known) {
             (Some(evaluators), Some(outputs)) => {
                 let [_, seen] = decoder.decode(sample)?.map(|frame| evaluator_input(&frame));
@@ -98,10 +97,10 @@ fn subjects(
 
 /// PSNR in dB of the clip's mean frame, unrounded, in place of every frame: the floor, which a decoder reaches that ignores
 /// its latents.
-fn mean_frame_psnr(targets: &Targets) -> f64 {
-    let (count, length) = (targets.frame_count() as u64, targets.info.frame_len());
+fn mean_frame_psnr(dataset: &Dataset) -> f64 {
+    let (count, length) = (dataset.frame_count() as u64, dataset.info().frame_len());
     let mut sums = vec![(0, 0); length];
-    for frame in targets.frames().chunks_exact(length) {
+    for frame in dataset.frames().chunks_exact(length) {
         for ((sum, squares), &value) in sums.iter_mut().zip(frame) {
             let value = u64::from(value);
             *sum += value;
@@ -115,20 +114,28 @@ fn mean_frame_psnr(targets: &Targets) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
+    use dataset::DatasetInfo;
     use frames::RgbFrame;
-    use perception::targets::TargetInfo;
 
     use super::*;
 
     #[test]
     fn the_mean_frame_s_psnr_is_that_of_the_spread_around_it() {
-        let size =
-            TargetInfo { name: "clip".into(), clip_bytes: 1, clip_height: 1, clip_width: 2, height: 1, width: 2 };
-        let mut targets = Targets::new(size);
+        let size = DatasetInfo {
+            name: "clip".into(),
+            clip_bytes: NonZeroU64::MIN,
+            clip_height: 1,
+            clip_width: 2,
+            height: 1,
+            width: 2,
+        };
+        let mut dataset = Dataset::new(size);
         for level in [0, 10, 50] {
-            targets.push(&RgbFrame::new(2, 1, vec![level, 7, 0, 0, 0, 0]).unwrap()).unwrap();
+            dataset.push(&RgbFrame::new(2, 1, vec![level, 7, 0, 0, 0, 0]).unwrap()).unwrap();
         }
         // One value of six spreads around its mean of 20, by 400, 100 and 900.
-        assert!((mean_frame_psnr(&targets) - frames::psnr(1400.0 / 18.0)).abs() < 1e-12);
+        assert!((mean_frame_psnr(&dataset) - frames::psnr(1400.0 / 18.0)).abs() < 1e-12);
     }
 }

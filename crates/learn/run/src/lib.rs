@@ -9,19 +9,15 @@
 mod checkpoint;
 mod device;
 mod error;
-mod evaluate;
 mod finish;
 mod observer;
 mod open;
-mod pairs;
 mod sampling;
 mod session;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
 pub use device::{Device, run};
 pub use error::RunError;
-pub use evaluate::{EvaluateError, Evaluation, evaluate};
 pub use observer::{Observer, Status};
 pub use open::Job;
-pub use pairs::clip;
 pub use session::Outcome;

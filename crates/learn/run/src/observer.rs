@@ -1,6 +1,6 @@
 //! What a run tells of itself while it runs.
 
-use crate::evaluate::Evaluation;
+use evaluate::Evaluation;
 
 /// Where a run stands, for a progress display.
 #[derive(Clone, Debug)]

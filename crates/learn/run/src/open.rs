@@ -3,26 +3,25 @@
 use std::path::PathBuf;
 
 use burn_core::tensor::backend::AutodiffBackend;
+use dataset::Dataset;
 use engine::{Engine, FrozenEvaluators, HostState, Layers, Setup};
+use metric::PerceptionStack;
 use onnx_burn::Network;
-use perception::Evaluators;
-use perception::targets::Targets;
 use recipe::Recipe;
 use report::{Metrics, RunFolder};
 use repr::Clip;
 
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::RunError;
-use crate::pairs;
 
 /// What is to be run, and where.
 pub struct Job<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
     /// The clip, made ready for the recipe's decoder.
-    pub targets: &'a Targets,
+    pub dataset: &'a Dataset,
     /// Those that the recipe names, if it names any.
-    pub evaluators: Option<&'a mut Evaluators>,
+    pub evaluators: Option<&'a mut dyn PerceptionStack>,
     /// Where everything is kept.
     pub folder: &'a RunFolder,
     /// Whether to go on with the run in the folder.
@@ -39,16 +38,16 @@ pub(crate) struct Opened<B: AutodiffBackend + Layers> {
 
 /// Checks that the parts of a job fit together, opens its folder and loads what a run goes on from.
 pub(crate) fn open<B: AutodiffBackend + Layers>(job: &Job<'_>, device: &B::Device) -> Result<Opened<B>, RunError> {
-    let Job { recipe, targets, folder, .. } = job;
+    let Job { recipe, dataset, folder, .. } = job;
     let size = |(height, width): (usize, usize)| format!("{height}x{width}");
     let expected = recipe.decoder().output_size();
-    if pairs::size(targets) != expected {
-        return Err(RunError::OtherSize { found: size(pairs::size(targets)), expected: size(expected) });
+    if dataset.size() != expected {
+        return Err(RunError::OtherSize { found: size(dataset.size()), expected: size(expected) });
     }
-    if targets.frame_count() == 0 {
-        return Err(RunError::NoFrames(targets.info.name.clone()));
+    if dataset.frame_count() == 0 {
+        return Err(RunError::NoFrames(dataset.info().name.clone()));
     }
-    let clip = pairs::clip(targets)?;
+    let clip = dataset.clip()?;
     check_evaluators(job)?;
     let networks = networks(recipe, (clip.height(), clip.width()), device)?;
     open_folder(job)?;
@@ -56,28 +55,23 @@ pub(crate) fn open<B: AutodiffBackend + Layers>(job: &Job<'_>, device: &B::Devic
     let setup = Setup {
         architecture: recipe.decoder().clone(),
         clip: clip.clone(),
-        clip_bytes: pairs::clip_bytes(targets),
+        clip_bytes: dataset.info().clip_bytes,
         training: recipe.training().clone(),
     };
     let metrics = Metrics::open(folder, position.epochs_done)?;
     Ok(Opened { engine: Engine::new(setup, networks, state.as_ref(), device.clone()), clip, metrics, position })
 }
 
-/// The evaluators are there if the recipe names some, and the targets are theirs.
+/// The evaluators are there if the recipe names some, and the dataset's outputs are theirs.
 fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
     if job.recipe.evaluators().is_none() {
         return Ok(());
     }
-    let found = match (&job.targets.outputs, &job.evaluators) {
+    let found = match (job.dataset.networks(), &job.evaluators) {
         (None, _) => "holds no outputs",
         (Some(_), None) => "was not read together with the networks",
-        (Some(outputs), Some(evaluators)) => {
-            let hashes = [evaluators.segnet_hash(), evaluators.posenet_hash()].map(|hash| *hash.as_bytes());
-            if [outputs.segnet, outputs.posenet] == hashes {
-                return Ok(());
-            }
-            "holds the outputs of others, not"
-        }
+        (Some(networks), Some(evaluators)) if networks == evaluators.identity().networks => return Ok(()),
+        _ => "holds the outputs of others, not",
     };
     Err(RunError::OtherEvaluators { found })
 }

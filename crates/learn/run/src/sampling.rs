@@ -17,8 +17,8 @@ pub fn mean_pose(distortions: &Distortions) -> Option<f64> {
 /// tangent.
 fn parts(distortions: &Distortions) -> Vec<f64> {
     let mean = mean_pose(distortions).unwrap_or_default();
-    let slope = 5.0 / (10.0 * mean).sqrt().max(1e-6);
-    distortions.iter().map(|[segnet, pose]| (100.0 * segnet + slope * pose).max(0.0)).collect()
+    let slope = metric::posenet_slope(mean);
+    distortions.iter().map(|[segnet, pose]| (metric::segnet_term(*segnet) + slope * pose).max(0.0)).collect()
 }
 
 /// The pairs of an epoch, as many as there are: a function of the arguments alone, so a resumed run sees what an

@@ -4,18 +4,17 @@ use std::time::Instant;
 
 use burn_core::tensor::backend::AutodiffBackend;
 use engine::{Batch, Engine, Layers, Origin, Parameters, schedule};
-use perception::Evaluators;
+use evaluate::{Evaluation, evaluate};
+use metric::PerceptionStack;
 use recipe::{Start, TrainingStage};
 use report::{EpochLine, Metrics};
 use repr::Clip;
 
 use crate::checkpoint::{Checkpoint, Metadata, Position};
 use crate::error::RunError;
-use crate::evaluate::{Evaluation, evaluate};
 use crate::finish::finish;
 use crate::observer::{Observer, Status};
 use crate::open::{Job, Opened, open};
-use crate::pairs;
 use crate::sampling::{epoch_order, mean_pose};
 
 /// How a run ended.
@@ -53,8 +52,8 @@ pub(crate) fn run_on<B: AutodiffBackend + Layers>(
 }
 
 /// A run between two of its steps.
-struct Session<'a, B: AutodiffBackend + Layers> {
-    job: &'a Job<'a>,
+struct Session<'a, 'j, B: AutodiffBackend + Layers> {
+    job: &'a Job<'j>,
     clip: Clip,
     engine: Engine<B>,
     metrics: Metrics,
@@ -65,8 +64,8 @@ struct Session<'a, B: AutodiffBackend + Layers> {
     last_saved: Instant,
 }
 
-impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
-    fn new(job: &'a Job<'a>, opened: Opened<B>) -> Self {
+impl<'a, 'j, B: AutodiffBackend + Layers> Session<'a, 'j, B> {
+    fn new(job: &'a Job<'j>, opened: Opened<B>) -> Self {
         let Opened { clip, engine, metrics, position } = opened;
         let (now, before) = (Instant::now(), position.seconds);
         let mut session =
@@ -102,7 +101,11 @@ impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
     }
 
     /// False when interrupted; a checkpoint is written either way.
-    fn run(&mut self, evaluators: &mut Option<&mut Evaluators>, observer: &mut dyn Observer) -> Result<bool, RunError> {
+    fn run(
+        &mut self,
+        evaluators: &mut Option<&mut (dyn PerceptionStack + '_)>,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, RunError> {
         while let Some(stage) = self.stages().get(self.position.stage) {
             let patient = |position: &Position| stage.patience.is_none_or(|patience| position.stale < patience.get());
             while self.position.epoch < stage.epochs.get() && patient(&self.position) {
@@ -139,7 +142,7 @@ impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
     fn epoch(
         &mut self,
         stage: &TrainingStage,
-        evaluators: Option<&mut Evaluators>,
+        evaluators: Option<&mut (dyn PerceptionStack + '_)>,
         observer: &mut dyn Observer,
     ) -> Result<bool, RunError> {
         let training = self.job.recipe.training();
@@ -169,11 +172,11 @@ impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
 
     /// One step of the optimizer, and its figures.
     fn step(&mut self, stage: &TrainingStage, samples: &[usize], share: f64) -> Result<(), RunError> {
-        let targets = self.job.targets;
-        let originals = targets.outputs.as_ref().map(|outputs| outputs.samples.as_slice()).unwrap_or_default();
+        let dataset = self.job.dataset;
+        let originals = dataset.originals().unwrap_or_default();
         let batch = Batch {
             samples,
-            frames: samples.iter().map(|&sample| pairs::pair(targets, sample)).collect(),
+            frames: samples.iter().map(|&sample| dataset.pair(sample)).collect(),
             originals: samples.iter().filter_map(|&sample| originals.get(sample)).collect(),
             mean_pose: mean_pose(&self.position.distortions),
         };
@@ -201,7 +204,7 @@ impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
     fn end_epoch(
         &mut self,
         stage: &TrainingStage,
-        evaluators: Option<&mut Evaluators>,
+        evaluators: Option<&mut (dyn PerceptionStack + '_)>,
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
         let status = self.status(stage);
@@ -284,11 +287,11 @@ impl<'a, B: AutodiffBackend + Layers> Session<'a, B> {
     fn evaluate(
         &self,
         average: &Parameters<Vec<f32>>,
-        evaluators: Option<&mut Evaluators>,
+        evaluators: Option<&mut (dyn PerceptionStack + '_)>,
     ) -> Result<Evaluation, RunError> {
         let recipe = self.job.recipe;
         let representation = average.quantize(recipe.decoder(), &self.clip, recipe.training().bits, None)?;
         let bytes = archive::encode(&representation).len();
-        Ok(evaluate(&representation, self.job.targets, evaluators, bytes)?)
+        Ok(evaluate(&representation, self.job.dataset, evaluators, bytes)?)
     }
 }

@@ -5,13 +5,15 @@ mod common;
 use std::path::PathBuf;
 
 use common::{HEIGHT, WIDTH, Watch, recipe, run_on, scene};
+use dataset::{Dataset, OriginalOutputs};
+use evaluate::evaluate;
 use frames::RgbFrame;
+use metric::{NetworkHashes, PerceptionStack, evaluator_input};
 use perception::Evaluators;
-use perception::targets::{TargetOutputs, Targets};
 use recipe::tables::{EvaluatorsTable, LossTable, MuonTable, RateTable, RecipeTable, SegmentationTable, StageTable};
 use recipe::{PoseOver, RateModel, SegmentationKind, Start, Trains};
 use report::{Metrics, RunFolder};
-use run::{Checkpoint, Device, Outcome, RunError, evaluate};
+use run::{Checkpoint, Device, Outcome, RunError};
 
 fn asset(name: &str) -> PathBuf {
     testdata::asset(name)
@@ -27,17 +29,15 @@ fn evaluators() -> Option<Evaluators> {
 }
 
 /// The scene with what the evaluators say of it.
-fn targets(evaluators: &mut Evaluators, frames: usize) -> Targets {
-    let mut targets = scene(frames);
+fn dataset(evaluators: &mut Evaluators, frames: usize) -> Dataset {
+    let dataset = scene(frames);
     let frame = |index: usize| {
-        let planes = targets.frame(index).unwrap();
+        let planes = dataset.frame(index).unwrap();
         let pixel = |i: usize| [0, 1, 2].map(|c| planes[c * HEIGHT * WIDTH + i]);
-        RgbFrame::new(WIDTH, HEIGHT, (0..HEIGHT * WIDTH).flat_map(pixel).collect()).unwrap()
+        evaluator_input(&RgbFrame::new(WIDTH, HEIGHT, (0..HEIGHT * WIDTH).flat_map(pixel).collect()).unwrap())
     };
     let samples = (0..frames / 2).map(|i| evaluators.evaluate([&frame(2 * i), &frame(2 * i + 1)]).unwrap()).collect();
-    let [segnet, posenet] = [evaluators.segnet_hash(), evaluators.posenet_hash()].map(|hash| *hash.as_bytes());
-    targets.outputs = Some(TargetOutputs { segnet, posenet, samples });
-    targets
+    dataset.with_outputs(OriginalOutputs { networks: evaluators.identity().networks, samples }).unwrap()
 }
 
 /// Pixels first, then all that the curriculum knows.
@@ -78,11 +78,11 @@ fn curriculum() -> RecipeTable {
 #[test]
 fn perception_training_lowers_the_score_and_keeps_the_best() {
     let Some(mut evaluators) = evaluators() else { return };
-    let targets = targets(&mut evaluators, 9);
+    let dataset = dataset(&mut evaluators, 9);
     let base = tempfile::tempdir().unwrap();
     let folder = RunFolder::new(base.path().join("run"));
     let outcome =
-        run_on(Device::Cpu, &curriculum(), &targets, Some(&mut evaluators), &folder, false, &mut Watch::default());
+        run_on(Device::Cpu, &curriculum(), &dataset, Some(&mut evaluators), &folder, false, &mut Watch::default());
     let Outcome::Finished { archive_bytes, evaluation, .. } = outcome.unwrap() else { panic!("not finished") };
     let score = evaluation.score.unwrap();
     let lines = Metrics::read(&folder.metrics()).unwrap();
@@ -93,11 +93,11 @@ fn perception_training_lowers_the_score_and_keeps_the_best() {
     assert_eq!(scores.iter().copied().fold(f64::INFINITY, f64::min), score.score);
     assert_eq!(std::fs::metadata(folder.archive()).unwrap().len(), archive_bytes as u64);
     assert_eq!(score.archive_bytes, archive_bytes);
-    let rate = archive_bytes as f64 / targets.info.clip_bytes as f64;
-    assert!((score.score - perception::score(score.segnet, score.posenet, rate)).abs() < 1e-12);
+    let rate = archive_bytes as f64 / dataset.info().clip_bytes.get() as f64;
+    assert!((score.score - metric::score(score.segnet, score.posenet, rate)).abs() < 1e-12);
     assert_eq!(evaluation.pair_distortions.len(), 4);
     let representation = Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap();
-    let again = evaluate(&representation, &targets, Some(&mut evaluators), archive_bytes).unwrap();
+    let again = evaluate(&representation, &dataset, Some(&mut evaluators), archive_bytes).unwrap();
     assert_eq!(again, evaluation);
     // Where the loss has no pixel terms, no PSNR is made up; where it asks no evaluators, no distortion.
     assert!(lines[0].psnr.is_some() && lines[0].segnet.is_none());
@@ -107,14 +107,14 @@ fn perception_training_lowers_the_score_and_keeps_the_best() {
 #[test]
 fn an_interrupted_perception_run_resumes_to_the_same_archive() {
     let Some(mut evaluators) = evaluators() else { return };
-    let targets = targets(&mut evaluators, 4);
+    let dataset = dataset(&mut evaluators, 4);
     let mut config = curriculum();
     config.stage[0].epochs = 2;
     config.stage[1].epochs = 2;
     let base = tempfile::tempdir().unwrap();
     let whole = RunFolder::new(base.path().join("whole"));
     let mut run = |folder: &RunFolder, resume: bool, watch: &mut Watch| {
-        run_on(Device::Cpu, &config, &targets, Some(&mut evaluators), folder, resume, watch).unwrap()
+        run_on(Device::Cpu, &config, &dataset, Some(&mut evaluators), folder, resume, watch).unwrap()
     };
     run(&whole, false, &mut Watch::default());
     let broken = RunFolder::new(base.path().join("broken"));
@@ -128,7 +128,7 @@ fn an_interrupted_perception_run_resumes_to_the_same_archive() {
 #[test]
 fn a_stage_of_latents_leaves_the_decoder_as_it_is() {
     let Some(mut evaluators) = evaluators() else { return };
-    let targets = targets(&mut evaluators, 4);
+    let dataset = dataset(&mut evaluators, 4);
     let mut config = curriculum();
     config.stage[0].epochs = 2;
     let base = tempfile::tempdir().unwrap();
@@ -137,7 +137,7 @@ fn a_stage_of_latents_leaves_the_decoder_as_it_is() {
     let mut state = |resume: bool, steps: usize| {
         let mut watch = Watch::stop_after(steps);
         let outcome =
-            run_on(Device::Cpu, &config, &targets, Some(&mut evaluators), &folder, resume, &mut watch).unwrap();
+            run_on(Device::Cpu, &config, &dataset, Some(&mut evaluators), &folder, resume, &mut watch).unwrap();
         assert_eq!(outcome, Outcome::Interrupted);
         let checkpoint = Checkpoint::read(&folder.last()).unwrap();
         let position = &checkpoint.metadata.position;
@@ -158,13 +158,14 @@ fn outputs_of_other_evaluators_are_refused() {
     let Some(mut evaluators) = evaluators() else { return };
     let base = tempfile::tempdir().unwrap();
     let folder = RunFolder::new(base.path().join("run"));
-    let mut targets = targets(&mut evaluators, 2);
-    let mut start = |targets: &Targets| {
-        run_on(Device::Cpu, &curriculum(), targets, Some(&mut evaluators), &folder, false, &mut Watch::stop_after(1))
+    let dataset = dataset(&mut evaluators, 2);
+    let mut start = |dataset: &Dataset| {
+        run_on(Device::Cpu, &curriculum(), dataset, Some(&mut evaluators), &folder, false, &mut Watch::stop_after(1))
     };
-    targets.outputs.as_mut().unwrap().segnet[0] ^= 1;
-    assert!(matches!(start(&targets), Err(RunError::OtherEvaluators { .. })));
-    targets.outputs = None;
-    assert!(matches!(start(&targets), Err(RunError::OtherEvaluators { .. })));
+    let samples = dataset.originals().unwrap().to_vec();
+    let networks = NetworkHashes { segnet: [1; 32], ..dataset.networks().unwrap() };
+    let others = dataset.with_outputs(OriginalOutputs { networks, samples }).unwrap();
+    assert!(matches!(start(&others), Err(RunError::OtherEvaluators { .. })));
+    assert!(matches!(start(&others.without_outputs()), Err(RunError::OtherEvaluators { .. })));
     assert!(!folder.path().exists());
 }

@@ -4,9 +4,10 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Watch, recipe, run_on, scene};
+use common::{Watch, recipe, run_on, scene_of};
+use dataset::{Dataset, OriginalOutputs};
 use frames::RgbFrame;
-use perception::targets::{TargetOutputs, Targets};
+use metric::{PerceptionStack, evaluator_input};
 use perception::{Evaluators, use_library};
 use recipe::tables::{EvaluatorsTable, LossTable, StageTable};
 use report::{Metrics, RunFolder};
@@ -18,8 +19,8 @@ fn model(name: &str) -> PathBuf {
 }
 
 /// Frame `index` as the clip has it.
-fn frame(targets: &Targets, index: usize) -> RgbFrame {
-    let (planes, info) = (targets.frame(index).unwrap(), &targets.info);
+fn frame(dataset: &Dataset, index: usize) -> RgbFrame {
+    let (planes, info) = (dataset.frame(index).unwrap(), dataset.info());
     let pixels = info.height * info.width;
     let data = (0..pixels).flat_map(|i| [planes[i], planes[pixels + i], planes[2 * pixels + i]]).collect();
     RgbFrame::new(info.width, info.height, data).unwrap()
@@ -31,15 +32,14 @@ fn the_report_of_a_run_with_evaluators_has_the_metric_and_the_class_maps() {
     use_library(&library).unwrap();
     let paths = EvaluatorsTable { segnet: model("segnet.onnx"), posenet: model("posenet.onnx"), source: None };
     let mut evaluators = Evaluators::load(&paths.segnet, &paths.posenet, 1).unwrap();
-    let mut targets = scene(10);
-    targets.info.name = "<scene> & \"co\"".into();
+    let dataset = scene_of("<scene> & \"co\"", 10);
     let mut samples = Vec::new();
     for index in (0..10).step_by(2) {
-        let pair = [frame(&targets, index), frame(&targets, index + 1)];
+        let pair = [index, index + 1].map(|index| evaluator_input(&frame(&dataset, index)));
         samples.push(evaluators.evaluate(pair.each_ref()).unwrap());
     }
-    let [segnet, posenet] = [evaluators.segnet_hash(), evaluators.posenet_hash()].map(|hash| *hash.as_bytes());
-    targets.outputs = Some(TargetOutputs { segnet, posenet, samples });
+    let networks = evaluators.identity().networks;
+    let dataset = dataset.with_outputs(OriginalOutputs { networks, samples }).unwrap();
     let mut config = recipe();
     config.evaluators = Some(paths);
     let loss = LossTable { pose: 1.0, ..LossTable::default() };
@@ -47,7 +47,7 @@ fn the_report_of_a_run_with_evaluators_has_the_metric_and_the_class_maps() {
 
     let folder = RunFolder::new(tempfile::tempdir().unwrap().keep().join("run"));
     let mut watch = Watch::default();
-    let outcome = run_on(Device::Cpu, &config, &targets, Some(&mut evaluators), &folder, false, &mut watch).unwrap();
+    let outcome = run_on(Device::Cpu, &config, &dataset, Some(&mut evaluators), &folder, false, &mut watch).unwrap();
     let Outcome::Finished { evaluation, archive_bytes, .. } = outcome else { panic!("{outcome:?}") };
     let score = evaluation.score.unwrap();
 

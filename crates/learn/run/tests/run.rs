@@ -3,8 +3,9 @@
 mod common;
 
 use common::{Watch, recipe, run_on, scene};
+use evaluate::evaluate;
 use report::{Metrics, RunFolder};
-use run::{Checkpoint, Device, Outcome, RunError, evaluate};
+use run::{Checkpoint, Device, Outcome, RunError};
 
 fn run(folder: &RunFolder, resume: bool, watch: &mut Watch) -> Result<Outcome, RunError> {
     run_on(Device::Cpu, &recipe(), &scene(11), None, folder, resume, watch)
@@ -15,9 +16,9 @@ fn a_run_learns_and_leaves_a_whole_folder() {
     let folder = RunFolder::new(tempfile::tempdir().unwrap().keep().join("run"));
     let mut config = recipe();
     config.stage[0].epochs = 60;
-    let targets = scene(11);
+    let dataset = scene(11);
     let mut watch = Watch::default();
-    let outcome = run_on(Device::Cpu, &config, &targets, None, &folder, false, &mut watch).unwrap();
+    let outcome = run_on(Device::Cpu, &config, &dataset, None, &folder, false, &mut watch).unwrap();
     let Outcome::Finished { archive_bytes, evaluation, .. } = outcome else { panic!("{outcome:?}") };
     let psnr = evaluation.psnr;
 
@@ -26,12 +27,12 @@ fn a_run_learns_and_leaves_a_whole_folder() {
     assert_eq!(bytes.len(), archive_bytes);
     let representation = archive::decode(&bytes).unwrap();
     assert_eq!((representation.clip.frames(), representation.clip.samples()), (11, 5));
-    assert_eq!(evaluate(&representation, &targets, None, bytes.len()).unwrap().psnr, psnr);
+    assert_eq!(evaluate(&representation, &dataset, None, bytes.len()).unwrap().psnr, psnr);
     assert_eq!(Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap(), representation);
 
     // The mean frame is what a decoder reaches that ignores its latents; a moving square must beat it.
-    let frames = targets.frames();
-    let length = targets.info.frame_len();
+    let frames = dataset.frames();
+    let length = dataset.info().frame_len();
     let mean: Vec<f64> =
         (0..length).map(|i| frames.iter().skip(i).step_by(length).map(|&v| f64::from(v)).sum::<f64>() / 11.0).collect();
     let error = |(i, &v): (usize, &u8)| (f64::from(v) - mean[i % length]).powi(2);

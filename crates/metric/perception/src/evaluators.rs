@@ -1,41 +1,22 @@
-//! SegNet and PoseNet: their inputs, their ONNX files, their outputs.
+//! SegNet and PoseNet: their ONNX files, loaded and run.
 
-use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use frames::{Planes, RgbFrame, yuv6};
+use frames::{Planes, yuv6};
+use metric::{INPUT_HEIGHT, INPUT_WIDTH, NetworkHashes, PIXELS, POSE_LEN, PerceptionStack, StackError, StackIdentity};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use ort::value::TensorRef;
 
-use crate::{PerceptionError, one_line, runtime};
+use crate::error::PerceptionError;
+use crate::message::one_line;
+use crate::runtime;
+use crate::signature::{Role, TensorType, listed};
 
-/// Rows of the evaluators' input.
-pub const INPUT_HEIGHT: usize = 384;
-/// Columns of the evaluators' input.
-pub const INPUT_WIDTH: usize = 512;
-/// Pixels that SegNet classifies.
-pub const PIXELS: usize = INPUT_HEIGHT * INPUT_WIDTH;
-/// Pose values that count; PoseNet may give more.
-pub const POSE_LEN: usize = 6;
-/// Most classes of a SegNet, so that one fits a byte.
-const MAX_CLASSES: usize = 256;
 /// Largest evaluator file, the limit of the format itself.
 const MAX_MODEL_BYTES: u64 = 1 << 31;
-
-/// What the evaluators say about one sample (a frame pair).
-#[derive(Clone, Debug, PartialEq)]
-pub struct SampleOutputs {
-    /// Class of each pixel of the second frame, `[384, 512]`.
-    pub classes: Vec<u8>,
-    /// The first six pose values.
-    pub pose: [f32; POSE_LEN],
-}
-
-/// A frame as the evaluators see it: `[3, 384, 512]`, 0 to 255.
-pub fn evaluator_input(frame: &RgbFrame) -> Planes {
-    frame.resize_bilinear(INPUT_HEIGHT, INPUT_WIDTH)
-}
 
 /// Both evaluators, ready to run.
 #[derive(Debug)]
@@ -50,45 +31,30 @@ impl Evaluators {
         let segnet = Model::load(Role::SegNet, segnet, threads)?;
         Ok(Self { segnet, posenet: Model::load(Role::PoseNet, posenet, threads)? })
     }
+}
 
-    /// Runs both on the two frames of a sample, of any size.
-    pub fn evaluate(&mut self, pair: [&RgbFrame; 2]) -> Result<SampleOutputs, PerceptionError> {
-        let [first, second] = pair.map(evaluator_input);
-        self.evaluate_planes([&first, &second])
+impl PerceptionStack for Evaluators {
+    fn identity(&self) -> StackIdentity {
+        let networks = NetworkHashes { segnet: self.segnet.hash.into(), posenet: self.posenet.hash.into() };
+        StackIdentity { networks, runtime: ort::info().into() }
     }
 
-    /// Runs both on a sample at the evaluators' size, two times `[3, 384, 512]` in 0 to 255.
-    pub fn evaluate_planes(&mut self, pair: [&Planes; 2]) -> Result<SampleOutputs, PerceptionError> {
-        Ok(SampleOutputs { classes: self.classes(pair[1])?, pose: self.pose(pair)? })
+    fn classes(&mut self, frame: &Planes) -> Result<Vec<u8>, StackError> {
+        check_input(frame).map_err(StackError::new)?;
+        self.segnet.run(frame.data(), |logits| argmax(logits, PIXELS)).map_err(StackError::new)
     }
 
-    /// SegNet's class of each pixel of one frame, `[384, 512]`; the lowest one where several are equal.
-    pub fn classes(&mut self, frame: &Planes) -> Result<Vec<u8>, PerceptionError> {
-        check_input(frame)?;
-        self.segnet.run(frame.data(), |logits| argmax(logits, PIXELS))
-    }
-
-    /// PoseNet's first six outputs for two frames.
-    pub fn pose(&mut self, pair: [&Planes; 2]) -> Result<[f32; POSE_LEN], PerceptionError> {
+    fn pose(&mut self, pair: [&Planes; 2]) -> Result<[f32; POSE_LEN], StackError> {
         let mut input = Vec::with_capacity(3 * PIXELS);
         for frame in pair {
-            check_input(frame)?;
+            check_input(frame).map_err(StackError::new)?;
             input.extend_from_slice(yuv6(frame).data());
         }
-        self.posenet.run(&input, |values| {
+        let read = |values: &[f32]| {
             let pose = values.first_chunk::<POSE_LEN>().filter(|pose| pose.iter().all(|v| v.is_finite()));
             pose.copied().ok_or("a pose that is not finite")
-        })
-    }
-
-    /// Hash of SegNet's file.
-    pub fn segnet_hash(&self) -> blake3::Hash {
-        self.segnet.hash
-    }
-
-    /// Hash of PoseNet's file.
-    pub fn posenet_hash(&self) -> blake3::Hash {
-        self.posenet.hash
+        };
+        self.posenet.run(&input, read).map_err(StackError::new)
     }
 }
 
@@ -115,111 +81,6 @@ fn argmax(logits: &[f32], pixels: usize) -> Result<Vec<u8>, &'static str> {
     if nan { Err("logits that are not a number") } else { Ok(classes) }
 }
 
-/// One of the two evaluators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Classifies the pixels of the second frame.
-    SegNet,
-    /// Estimates the motion between the two frames.
-    PoseNet,
-}
-
-impl Role {
-    /// Dimensions of the input without the batch.
-    fn input(self) -> [i64; 3] {
-        match self {
-            Self::SegNet => [3, INPUT_HEIGHT as i64, INPUT_WIDTH as i64],
-            Self::PoseNet => [12, INPUT_HEIGHT as i64 / 2, INPUT_WIDTH as i64 / 2],
-        }
-    }
-
-    /// Whether the output may have these dimensions, the batch included; negative ones are unknown.
-    fn takes_output(self, shape: &[i64]) -> bool {
-        let [batch, rest @ ..] = shape else { return false };
-        let is = |dim: &i64, value: usize| *dim < 0 || *dim == value as i64;
-        let fits = match (self, rest) {
-            (Self::SegNet, [classes, height, width]) => {
-                *classes <= MAX_CLASSES as i64 && *classes != 0 && is(height, INPUT_HEIGHT) && is(width, INPUT_WIDTH)
-            }
-            (Self::PoseNet, [values]) => *values < 0 || *values >= POSE_LEN as i64,
-            _ => false,
-        };
-        is(batch, 1) && fits
-    }
-
-    /// The signature in words.
-    fn needed(self) -> String {
-        let [channels, height, width] = self.input();
-        let output = match self {
-            Self::SegNet => format!("[n,classes,{height},{width}] with at most {MAX_CLASSES} classes"),
-            Self::PoseNet => format!("[n,k] with k of at least {POSE_LEN}"),
-        };
-        format!("float32 [n,{channels},{height},{width}] -> float32 {output}")
-    }
-
-    fn other(self) -> Self {
-        match self {
-            Self::SegNet => Self::PoseNet,
-            Self::PoseNet => Self::SegNet,
-        }
-    }
-
-    /// Whether one input and one output of these types, the batch unknown or 1, fit.
-    fn fits(self, inputs: &[TensorType], outputs: &[TensorType]) -> bool {
-        let ([input], [output]) = (inputs, outputs) else { return false };
-        let [channels, height, width] = self.input();
-        let expected = [1, channels, height, width];
-        // No dimensions at all: the file does not say.
-        let input_fits = input.shape.is_empty()
-            || input.shape.len() == expected.len()
-                && input.shape.iter().zip(expected).all(|(&found, needed)| found < 0 || found == needed);
-        let output_fits = output.shape.is_empty() || self.takes_output(&output.shape);
-        input.is_f32 && output.is_f32 && input_fits && output_fits
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SegNet => "SegNet",
-            Self::PoseNet => "PoseNet",
-        })
-    }
-}
-
-/// Type and dimensions of an input or output; unknown dimensions are negative, none at all means that the file says nothing.
-#[derive(Clone, Debug, PartialEq)]
-struct TensorType {
-    is_f32: bool,
-    name: String,
-    shape: Vec<i64>,
-}
-
-impl TensorType {
-    fn of(outlet: &Outlet) -> Self {
-        match outlet.dtype() {
-            ValueType::Tensor { ty, shape, .. } => {
-                Self { is_f32: *ty == TensorElementType::Float32, name: ty.to_string(), shape: shape.to_vec() }
-            }
-            _ => Self { is_f32: false, name: "no tensor".into(), shape: Vec::new() },
-        }
-    }
-}
-
-impl fmt::Display for TensorType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if self.is_f32 { "float32" } else { &self.name };
-        let dims = self.shape.iter().map(|&dim| if dim < 0 { "?".into() } else { dim.to_string() });
-        write!(f, "{name} [{}]", dims.collect::<Vec<String>>().join(","))
-    }
-}
-
-fn listed(types: &[TensorType]) -> String {
-    let texts: Vec<String> = types.iter().take(4).map(TensorType::to_string).collect();
-    let more = if types.len() > texts.len() { ", ..." } else { "" };
-    if texts.is_empty() { "nothing".into() } else { format!("{}{more}", texts.join(", ")) }
-}
-
 /// One evaluator.
 #[derive(Debug)]
 struct Model {
@@ -231,7 +92,7 @@ struct Model {
 
 impl Model {
     fn load(role: Role, path: &Path, threads: usize) -> Result<Self, PerceptionError> {
-        let bytes = crate::read_limited(path, MAX_MODEL_BYTES)?;
+        let bytes = read_limited(path, MAX_MODEL_BYTES)?;
         let environment = runtime::environment()?;
         let session = session(&environment, &bytes, threads).map_err(|error| {
             let mut detail = one_line(&error);
@@ -277,6 +138,24 @@ impl Model {
     }
 }
 
+/// Reads a regular file of at most `limit` bytes.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, PerceptionError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        if metadata.len() > limit {
+            return Err(io::Error::other(format!("{} bytes, at most {limit} are possible", metadata.len())));
+        }
+        let mut bytes = Vec::new();
+        file.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|cause| PerceptionError::Read { path: path.into(), cause })
+}
+
 fn session(environment: &ort::environment::Environment, bytes: &[u8], threads: usize) -> ort::Result<Session> {
     // Denormals slow some models down many times over; flushed, they change nothing that counts.
     Session::builder(environment)?
@@ -294,10 +173,6 @@ fn session(environment: &ort::environment::Environment, bytes: &[u8], threads: u
 mod tests {
     use super::*;
 
-    fn f32_of(shape: &[i64]) -> TensorType {
-        TensorType { is_f32: true, name: "f32".into(), shape: shape.into() }
-    }
-
     #[test]
     fn the_first_of_equal_logits_wins_and_nan_is_refused() {
         // Three classes, four pixels.
@@ -308,30 +183,5 @@ mod tests {
             broken[position] = f32::NAN;
             assert!(argmax(&broken, 4).is_err(), "{position}");
         }
-    }
-
-    #[test]
-    fn signatures_with_unknown_dimensions_fit_and_others_do_not() {
-        let image = f32_of(&[-1, 3, 384, 512]);
-        let logits = f32_of(&[-1, 5, -1, -1]);
-        let yuv = f32_of(&[1, 12, 192, 256]);
-        let pose = f32_of(&[-1, 12]);
-        let one = std::slice::from_ref::<TensorType>;
-        assert!(Role::SegNet.fits(one(&image), one(&logits)));
-        assert!(Role::SegNet.fits(one(&f32_of(&[-1, -1, -1, -1])), one(&f32_of(&[]))));
-        assert!(Role::PoseNet.fits(one(&yuv), one(&pose)));
-        assert!(!Role::SegNet.fits(one(&yuv), one(&pose)) && !Role::PoseNet.fits(one(&image), one(&logits)));
-        for shape in [&[2, 3, 384, 512][..], &[1, 3, 384, 511], &[3, 384, 512], &[1, 3, 384, 512, 1]] {
-            assert!(!Role::SegNet.fits(one(&f32_of(shape)), one(&logits)), "{shape:?}");
-        }
-        for shape in [&[1, 257, 384, 512][..], &[1, 0, 384, 512], &[1, 5, 192, 256], &[4, 5, 384, 512], &[1, 5]] {
-            assert!(!Role::SegNet.fits(one(&image), one(&f32_of(shape))), "{shape:?}");
-        }
-        assert!(!Role::PoseNet.fits(one(&yuv), one(&f32_of(&[1, 5]))));
-        assert!(!Role::PoseNet.fits(one(&yuv), &[pose.clone(), pose.clone()]));
-        assert!(!Role::PoseNet.fits(&[], one(&pose)));
-        let double = TensorType { is_f32: false, name: "f64".into(), shape: yuv.shape.clone() };
-        assert!(!Role::PoseNet.fits(one(&double), one(&pose)));
-        assert_eq!(listed(&[double, image]), "f64 [1,12,192,256], float32 [?,3,384,512]");
     }
 }

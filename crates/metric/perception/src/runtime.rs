@@ -9,6 +9,8 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use thiserror::Error;
 
+use crate::message::one_line;
+
 /// File name of the library, as `scripts/setup` puts it into [`FOLDER`].
 const LIBRARY: &str = "libonnxruntime.so";
 /// Folder of the library, beside the program or in a folder above it.
@@ -78,7 +80,7 @@ fn start(
     // Errors come back as values; what the library itself would print to stderr only repeats them.
     let silent = Arc::new(|_: LogLevel, _: &str, _: &str, _: &str, _: &str| {});
     let builder = load()?.with_name("perception").with_telemetry(false).with_logger(silent);
-    let environment = builder.build().map_err(|error| RuntimeError::Start(crate::one_line(&error)))?;
+    let environment = builder.build().map_err(|error| RuntimeError::Start(one_line(&error)))?;
     environment.set_log_level(LogLevel::Fatal);
     Ok(slot.insert(environment).clone())
 }
@@ -97,7 +99,7 @@ fn load(path: &Path, from_variable: bool) -> Result<ort::environment::Environmen
         let detail = match &error {
             LoadDynamicError::Dlopen { .. } if bare => return RuntimeError::Missing,
             LoadDynamicError::Dlopen { .. } if !full.exists() => "no such file".into(),
-            LoadDynamicError::Dlopen { error, .. } => crate::one_line(error),
+            LoadDynamicError::Dlopen { error, .. } => one_line(error),
             LoadDynamicError::MissingApi { .. } => "it is another library".into(),
             LoadDynamicError::BadVersion { version_str, .. } => {
                 format!("it is version {version_str}, at least 1.{} is needed", ort::MINOR_VERSION)

@@ -39,42 +39,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     use std::io::Write;
 
     use anyhow::Context;
-    use perception::targets::{TargetOutputs, TargetWriter};
-    use perception::{Evaluators, evaluator_input};
 
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.map_or(cores, usize::from);
-    let mut evaluators = match arguments.segnet.as_ref().zip(arguments.posenet.as_ref()) {
-        Some((segnet, posenet)) => Some(Evaluators::load(segnet, posenet, threads)?),
-        None => None,
-    };
-    let clip = video::Clip::open(&arguments.clip)?;
-    let info = crate::footage::describe(&arguments.clip, &clip, arguments.size)?;
-    let mut writer = TargetWriter::create(&arguments.output, &info)?;
-    let mut samples = Vec::new();
-    let mut first = None;
-    let mut count = 0;
-    for frame in clip {
-        let frame = frame?;
-        writer.push(&frame)?;
-        count += 1;
-        if let Some(evaluators) = &mut evaluators {
-            let input = evaluator_input(&frame);
-            match first.take() {
-                None => first = Some(input),
-                Some(first) => samples.push(evaluators.evaluate_planes([&first, &input])?),
-            }
-        }
-    }
-    let outputs = evaluators.map(|evaluators| TargetOutputs {
-        segnet: *evaluators.segnet_hash().as_bytes(),
-        posenet: *evaluators.posenet_hash().as_bytes(),
-        samples,
-    });
-    writer.finish(outputs.as_ref())?;
-    let bytes = std::fs::metadata(&arguments.output).with_context(|| arguments.output.display().to_string())?.len();
-    let line =
-        format!("{}: {count} frames of {}x{}, {bytes} bytes", arguments.output.display(), info.width, info.height);
+    use crate::footage;
+
+    let Arguments { clip, output, size, segnet, posenet, threads } = arguments;
+    cli::watch_interrupts()?;
+    let mut evaluators = footage::evaluators(segnet.as_deref().zip(posenet.as_deref()), *threads)?;
+    let (info, count) = dataset::convert(clip, output, *size, footage::stack(&mut evaluators), &cli::interrupted)
+        .map_err(footage::command_error)?;
+    let bytes = std::fs::metadata(output).with_context(|| output.display().to_string())?.len();
+    let line = format!("{}: {count} frames of {}x{}, {bytes} bytes", output.display(), info.width, info.height);
     writeln!(std::io::stdout(), "{line}").context("standard output")
 }
 

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use cli::Progress;
-use perception::{Evaluators, Score};
+use evaluate::Evaluation;
+use metric::Score;
 use recipe::{Recipe, RecipeFile};
 use report::RunFolder;
-use run::{Device, Evaluation, Job, Observer, Outcome, Status};
+use run::{Device, Job, Observer, Outcome, Status};
 
 use crate::footage;
 
@@ -62,16 +63,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     cli::watch_interrupts()?;
-    let mut evaluators = match recipe.evaluators() {
-        Some(paths) => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let threads = arguments.threads.map_or(cores, usize::from);
-            Some(Evaluators::load(&paths.segnet, &paths.posenet, threads)?)
-        }
-        None => None,
-    };
-    let targets = footage::load(&recipe.clip().path, recipe.decoder().output_size(), evaluators.as_mut())?;
-    let clip = run::clip(&targets)?;
+    let paths = recipe.evaluators().map(|paths| (&*paths.segnet, &*paths.posenet));
+    let mut evaluators = footage::evaluators(paths, arguments.threads)?;
+    let dataset = footage::load(&recipe.clip().path, recipe.decoder().output_size(), footage::stack(&mut evaluators))?;
+    let clip = dataset.clip()?;
     eprintln!(
         "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
         clip.name(),
@@ -85,8 +80,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut display = Display { progress: None };
     let job = Job {
         recipe: &recipe,
-        targets: &targets,
-        evaluators: evaluators.as_mut(),
+        dataset: &dataset,
+        evaluators: footage::stack(&mut evaluators),
         folder: &folder,
         resume: arguments.resume,
     };

@@ -1,8 +1,10 @@
 //! A small source: float parameters and latents from a fixed formula, and an original that it does not quite reach.
 
+use std::num::NonZeroU64;
+
+use dataset::{Dataset, DatasetInfo};
 use encode::Source;
 use frames::RgbFrame;
-use perception::targets::{TargetInfo, Targets};
 use repr::{
     Architecture, Clip, ClipName, Layer, LayerTable, Refine, Representation, RepresentationParts, Sidecar, Stage, Stem,
     Tensors, quantize_latents, quantize_tensor,
@@ -53,23 +55,23 @@ pub fn source(samples: usize) -> Source {
 
 /// The source's frames, the first ones of all pairs brighter, as an original.
 #[allow(dead_code, reason = "not every test that shares this module compares with an original")]
-pub fn original(source: &Source) -> Targets {
-    let info = TargetInfo {
+pub fn original(source: &Source) -> Dataset {
+    let info = DatasetInfo {
         name: "clip".into(),
-        clip_bytes: 10_000,
+        clip_bytes: NonZeroU64::new(10_000).unwrap(),
         clip_height: SIZE.0,
         clip_width: SIZE.1,
         height: 24,
         width: 32,
     };
-    let mut targets = Targets::new(info);
+    let mut dataset = Dataset::new(info);
     let decoder = decoder::Decoder::new(source.plain()).unwrap();
     for sample in 0..source.plain().clip.samples() {
         for (i, frame) in decoder.decode(sample).unwrap().into_iter().enumerate() {
             let brighter = |v: u8| if i == 0 { v.saturating_add(6) } else { v };
             let data = frame.data().iter().map(|&v| brighter(v)).collect();
-            targets.push(&RgbFrame::new(SIZE.1, SIZE.0, data).unwrap()).unwrap();
+            dataset.push(&RgbFrame::new(SIZE.1, SIZE.0, data).unwrap()).unwrap();
         }
     }
-    targets
+    dataset
 }

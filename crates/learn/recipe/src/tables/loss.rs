@@ -99,7 +99,7 @@ pub enum PoseOver {
 }
 
 fn hundred() -> f64 {
-    100.0
+    metric::SEGNET_FACTOR
 }
 
 fn tau() -> f64 {

@@ -2,29 +2,38 @@
 
 #![allow(dead_code, reason = "each test file uses its share")]
 
+use std::num::NonZeroU64;
+
+use dataset::{Dataset, DatasetInfo};
+use evaluate::Evaluation;
 use frames::RgbFrame;
+use metric::PerceptionStack;
 use perception::Evaluators;
-use perception::targets::{TargetInfo, Targets};
 use recipe::Recipe;
 use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
 use report::RunFolder;
 use repr::{Layer, LayerTable, Refine, Stage, Stem};
-use run::{Device, Evaluation, Job, Observer, Outcome, RunError, Status};
+use run::{Device, Job, Observer, Outcome, RunError, Status};
 
 pub const HEIGHT: usize = 48;
 pub const WIDTH: usize = 64;
 
 /// A bright square that moves over a gradient; odd frame count on request.
-pub fn scene(frames: usize) -> Targets {
-    let info = TargetInfo {
-        name: "scene".into(),
-        clip_bytes: 100_000,
+pub fn scene(frames: usize) -> Dataset {
+    scene_of("scene", frames)
+}
+
+/// The scene under another name.
+pub fn scene_of(name: &str, frames: usize) -> Dataset {
+    let info = DatasetInfo {
+        name: name.into(),
+        clip_bytes: NonZeroU64::new(100_000).unwrap(),
         clip_height: HEIGHT,
         clip_width: WIDTH,
         height: HEIGHT,
         width: WIDTH,
     };
-    let mut targets = Targets::new(info);
+    let mut dataset = Dataset::new(info);
     for t in 0..frames {
         let pixel = |i: usize| {
             let (y, x) = (i / WIDTH, i % WIDTH);
@@ -32,9 +41,9 @@ pub fn scene(frames: usize) -> Targets {
             if inside { [230, 200, 60] } else { [(x * 3) as u8, (y * 4) as u8, 90] }
         };
         let data = (0..HEIGHT * WIDTH).flat_map(pixel).collect();
-        targets.push(&RgbFrame::new(WIDTH, HEIGHT, data).unwrap()).unwrap();
+        dataset.push(&RgbFrame::new(WIDTH, HEIGHT, data).unwrap()).unwrap();
     }
-    targets
+    dataset
 }
 
 /// Every kind of layer, three epochs, the last one quantized.
@@ -77,13 +86,23 @@ pub fn checked(table: &RecipeTable) -> Recipe {
 pub fn run_on(
     device: Device,
     table: &RecipeTable,
-    targets: &Targets,
+    dataset: &Dataset,
     evaluators: Option<&mut Evaluators>,
     folder: &RunFolder,
     resume: bool,
     watch: &mut Watch,
 ) -> Result<Outcome, RunError> {
-    run::run(device, Job { recipe: &checked(table), targets, evaluators, folder, resume }, watch)
+    run::run(
+        device,
+        Job {
+            recipe: &checked(table),
+            dataset,
+            evaluators: evaluators.map(|stack| stack as &mut dyn PerceptionStack),
+            folder,
+            resume,
+        },
+        watch,
+    )
 }
 
 /// Interrupts after a number of steps, and remembers the losses.

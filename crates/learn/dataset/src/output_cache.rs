@@ -7,12 +7,14 @@
 
 use std::env;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use frames::Planes;
+use metric::{PIXELS, POSE_LEN, PerceptionStack, SampleOutputs, StackError, StackIdentity};
+use thiserror::Error;
 
-use crate::evaluators::{Evaluators, PIXELS, POSE_LEN, Role, SampleOutputs};
-use crate::{PerceptionError, read_limited};
+use crate::file::read_regular;
 
 const MAGIC: &[u8; 8] = b"hnervout";
 /// To be raised whenever preprocessing or the file's layout changes.
@@ -21,6 +23,14 @@ const VERSION: u32 = 1;
 const ZSTD_LEVEL: i32 = 6;
 /// Largest cache file that is read: days of video.
 const MAX_BYTES: u64 = 1 << 32;
+
+/// A clip that cannot be read to be told from others.
+#[derive(Debug, Error)]
+#[error("{}: cannot read: {cause}; check the path", path.display())]
+pub struct OutputCacheError {
+    path: PathBuf,
+    cause: io::Error,
+}
 
 /// Where the outputs are kept.
 #[derive(Clone, Debug)]
@@ -44,15 +54,26 @@ impl OutputCache {
     }
 
     /// What is known about a clip's outputs. Damaged files count as absent.
-    pub fn clip(&self, clip: &Path, evaluators: &Evaluators) -> Result<ClipOutputs, PerceptionError> {
-        let failed = |cause| PerceptionError::Read { path: clip.into(), cause };
+    ///
+    /// # Errors
+    ///
+    /// A clip that cannot be read.
+    pub fn clip(&self, clip: &Path, stack: &dyn PerceptionStack) -> Result<ClipOutputs, OutputCacheError> {
+        let failed = |cause| OutputCacheError { path: clip.into(), cause };
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(File::open(clip).map_err(failed)?).map_err(failed)?;
         let clip = hasher.finalize();
-        let open = |role: Role, model: blake3::Hash| Records::open(self.folder.as_deref(), role, clip, model);
+        let StackIdentity { networks, runtime } = stack.identity();
+        let open = |role: &str, network: [u8; 32], usable: fn(&[u8]) -> bool| {
+            Records::open(
+                self.folder.as_deref(),
+                &[role.as_bytes(), clip.as_bytes(), &network, runtime.as_bytes()],
+                usable,
+            )
+        };
         Ok(ClipOutputs {
-            segnet: open(Role::SegNet, evaluators.segnet_hash()),
-            posenet: open(Role::PoseNet, evaluators.posenet_hash()),
+            segnet: open("SegNet", networks.segnet, |record| unpack_classes(record).is_some()),
+            posenet: open("PoseNet", networks.posenet, |record| unpack_pose(record).is_some()),
             samples: 0,
         })
     }
@@ -76,14 +97,14 @@ impl ClipOutputs {
     /// [`cached`](Self::cached) samples.
     pub fn next(
         &mut self,
-        evaluators: &mut Evaluators,
+        stack: &mut dyn PerceptionStack,
         pair: Option<[&Planes; 2]>,
-    ) -> Result<SampleOutputs, PerceptionError> {
-        let missing = || PerceptionError::Input { found: [0; 3] };
+    ) -> Result<SampleOutputs, StackError> {
+        let missing = || StackError::new("the frames of a sample whose outputs are not known are needed");
         let classes = match self.segnet.records.get(self.samples).and_then(|record| unpack_classes(record)) {
             Some(classes) => classes,
             None => {
-                let classes = evaluators.classes(pair.ok_or_else(missing)?[1])?;
+                let classes = stack.classes(pair.ok_or_else(missing)?[1])?;
                 self.segnet.push(zstd::bulk::compress(&classes, ZSTD_LEVEL).unwrap_or_default());
                 classes
             }
@@ -91,7 +112,7 @@ impl ClipOutputs {
         let pose = match self.posenet.records.get(self.samples).and_then(|record| unpack_pose(record)) {
             Some(pose) => pose,
             None => {
-                let pose = evaluators.pose(pair.ok_or_else(missing)?)?;
+                let pose = stack.pose(pair.ok_or_else(missing)?)?;
                 self.posenet.push(pose.iter().flat_map(|v| v.to_le_bytes()).collect());
                 pose
             }
@@ -127,20 +148,16 @@ struct Records {
 }
 
 impl Records {
-    fn open(folder: Option<&Path>, role: Role, clip: blake3::Hash, model: blake3::Hash) -> Self {
+    /// Those in the file that is named by a hash over `parts`, if all of them are usable.
+    fn open(folder: Option<&Path>, parts: &[&[u8]], usable: fn(&[u8]) -> bool) -> Self {
         let mut name = blake3::Hasher::new();
         name.update(&VERSION.to_le_bytes());
-        name.update(role.to_string().as_bytes());
-        name.update(clip.as_bytes());
-        name.update(model.as_bytes());
-        name.update(ort::info().as_bytes());
+        parts.iter().for_each(|part| {
+            name.update(part);
+        });
         let path = folder.map(|folder| folder.join(format!("{}.outputs", name.finalize().to_hex())));
-        let usable = |record: &Vec<u8>| match role {
-            Role::SegNet => unpack_classes(record).is_some(),
-            Role::PoseNet => unpack_pose(record).is_some(),
-        };
-        let known = path.as_deref().and_then(|path| decode(&read_limited(path, MAX_BYTES).ok()?));
-        let known = known.filter(|records| records.iter().all(usable));
+        let known = path.as_deref().and_then(|path| decode(&read_regular(path, MAX_BYTES).ok()?));
+        let known = known.filter(|records| records.iter().all(|record| usable(record)));
         Self { path, records: known.unwrap_or_default(), changed: false }
     }
 

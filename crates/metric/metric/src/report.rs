@@ -1,63 +1,33 @@
-//! The official metric: distortions, the score, the report.
+//! What the metric says: the score of one archive, the official report.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{POSE_LEN, SampleOutputs};
+use crate::distortions::Distortions;
+use crate::score::score;
 
-/// What the evaluators make of the distortion between an original and its reconstruction, averaged over samples.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Distortions {
-    segnet: f64,
-    posenet: f64,
-    samples: usize,
-}
-
-impl Distortions {
-    /// Takes in one sample: the share of pixels whose class differs, and the mean squared error of the pose.
-    pub fn add(&mut self, original: &SampleOutputs, reconstruction: &SampleOutputs) {
-        let pairs = original.classes.iter().zip(&reconstruction.classes);
-        let differing = pairs.filter(|(a, b)| a != b).count();
-        let squares =
-            original.pose.iter().zip(&reconstruction.pose).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
-        self.segnet += differing as f64 / original.classes.len().max(1) as f64;
-        self.posenet += squares.sum::<f64>() / POSE_LEN as f64;
-        self.samples += 1;
-    }
-
-    /// Mean share of pixels whose class differs, 0 to 1.
-    pub fn segnet(&self) -> f64 {
-        self.segnet / self.samples.max(1) as f64
-    }
-
-    /// Mean squared error of the pose.
-    pub fn posenet(&self) -> f64 {
-        self.posenet / self.samples.max(1) as f64
-    }
-
-    /// Number of samples taken in.
-    pub fn samples(&self) -> usize {
-        self.samples
-    }
-}
-
-/// The challenge's score, lower is better: `100 * segnet + sqrt(10 * posenet) + 25 * rate`.
-pub fn score(segnet_distortion: f64, posenet_distortion: f64, rate: f64) -> f64 {
-    100.0 * segnet_distortion + (10.0 * posenet_distortion).sqrt() + 25.0 * rate
-}
-
-/// What the metric says of an archive.
+/// What the metric says of one clip's archive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Mean share of pixels whose class differs.
+    /// Mean share of pixels whose class differs, 0 to 1.
     pub segnet: f64,
     /// Mean squared error of the pose.
     pub posenet: f64,
     /// Bytes of the archive.
     pub archive_bytes: usize,
-    /// The challenge's score, see [`score()`].
+    /// [`score()`] of the above.
     pub score: f64,
+}
+
+impl Score {
+    /// The score of an archive of `archive_bytes` for a clip of `clip_bytes`.
+    pub fn new(distortions: &Distortions, archive_bytes: usize, clip_bytes: NonZeroU64) -> Self {
+        let (segnet, posenet) = (distortions.segnet(), distortions.posenet());
+        let rate = archive_bytes as f64 / clip_bytes.get() as f64;
+        Self { segnet, posenet, archive_bytes, score: score(segnet, posenet, rate) }
+    }
 }
 
 /// What `score` reports. [`Display`](fmt::Display) lays it out like the official evaluation; serialized, it has one key a
@@ -133,19 +103,6 @@ fn thousands(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outputs(classes: [u8; 4], pose: f32) -> SampleOutputs {
-        SampleOutputs { classes: classes.into(), pose: [pose; POSE_LEN] }
-    }
-
-    #[test]
-    fn distortions_are_means_over_samples() {
-        let mut distortions = Distortions::default();
-        distortions.add(&outputs([0, 1, 2, 3], 1.0), &outputs([0, 1, 2, 0], 1.5));
-        distortions.add(&outputs([0, 0, 0, 0], 0.0), &outputs([1, 1, 0, 0], 0.0));
-        assert_eq!(distortions, Distortions { segnet: 0.75, posenet: 0.25, samples: 2 });
-        assert_eq!((distortions.segnet(), distortions.posenet()), (0.375, 0.125));
-    }
 
     #[test]
     fn the_report_has_the_official_layout_and_the_contracted_keys() {

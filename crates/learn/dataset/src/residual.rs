@@ -13,7 +13,7 @@ use constriction::stream::queue::{DefaultRangeDecoder, DefaultRangeEncoder};
 use constriction::stream::{Decode, Encode};
 
 /// Frames that are compressed together; the first of them refers to no other.
-pub(super) const GROUP: usize = 32;
+pub const GROUP: usize = 32;
 const PLANES: usize = 3;
 const BLOCK: usize = 16;
 /// Expected magnitudes (in sixths or so) at which the next class of neighbourhoods begins.
@@ -169,7 +169,7 @@ fn block_count(height: usize, width: usize) -> usize {
 ///
 /// Layout: length (u32) of what zstd holds, that: the histograms (u16 each) and the predictors; then the range coder's
 /// words (u32); integers little-endian.
-pub(super) fn compress(frames: &[Vec<u8>], height: usize, width: usize) -> Vec<u8> {
+pub fn compress(frames: &[Vec<u8>], height: usize, width: usize) -> Vec<u8> {
     let mut counts = vec![[0u32; SYMBOLS]; HISTOGRAMS];
     let mut codes = Vec::new();
     let mut symbols = Vec::with_capacity(frames.len() * PLANES * height * width);
@@ -261,7 +261,7 @@ fn choose(plane: &Bordered, before: Option<&Bordered>, height: usize, width: usi
 
 /// Undoes [`compress`] into `frames`, `[n, 3, height, width]`; nothing where the bytes cannot hold that. A range coder does
 /// not notice all damage: the file's hash does.
-pub(super) fn decompress(bytes: &[u8], height: usize, width: usize, frames: &mut [u8]) -> Option<()> {
+pub fn decompress(bytes: &[u8], height: usize, width: usize, frames: &mut [u8]) -> Option<()> {
     let frame_len = PLANES * height * width;
     let blocks_each = block_count(height, width);
     let (models, codes, words) = unpack(bytes, frames.len() / frame_len * PLANES * blocks_each)?;

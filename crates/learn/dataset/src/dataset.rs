@@ -1,0 +1,104 @@
+//! A dataset in memory.
+
+use frames::RgbFrame;
+use metric::{NetworkHashes, SampleOutputs};
+use repr::{Clip, ClipName, FRAMES_PER_SAMPLE, RepresentationError};
+
+use crate::error::DatasetError;
+use crate::info::DatasetInfo;
+use crate::outputs::OriginalOutputs;
+
+/// A clip's frames at decoder resolution and what a perception stack says of them, in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    info: DatasetInfo,
+    outputs: Option<OriginalOutputs>,
+    frames: Vec<u8>,
+}
+
+impl Dataset {
+    /// No frames yet.
+    pub fn new(info: DatasetInfo) -> Self {
+        Self { info, outputs: None, frames: Vec::new() }
+    }
+
+    /// A dataset of whole frames, `[n, 3, height, width]`.
+    pub(crate) fn of_frames(info: DatasetInfo, frames: Vec<u8>) -> Self {
+        Self { info, outputs: None, frames }
+    }
+
+    /// Appends a frame of the clip, at the clip's size; what [`DatasetWriter::push`](crate::DatasetWriter::push) would keep of
+    /// it.
+    pub fn push(&mut self, frame: &RgbFrame) -> Result<(), DatasetError> {
+        let mismatch = |[found, expected]: [_; 2]| DatasetError::Frame { index: self.frame_count(), found, expected };
+        self.info.fits(frame).map_err(mismatch)?;
+        self.frames.extend(self.info.reduce(frame));
+        Ok(())
+    }
+
+    /// The same frames with what a stack says of them: one entry a whole pair.
+    pub fn with_outputs(self, outputs: OriginalOutputs) -> Result<Self, DatasetError> {
+        let (found, frames) = (outputs.samples.len(), self.frame_count());
+        if found != frames / FRAMES_PER_SAMPLE {
+            return Err(DatasetError::Samples { found, frames });
+        }
+        Ok(Self { outputs: Some(outputs), ..self })
+    }
+
+    /// The same frames with nothing said of them.
+    pub fn without_outputs(self) -> Self {
+        Self { outputs: None, ..self }
+    }
+
+    /// What it was made from, and the frames' size.
+    pub fn info(&self) -> &DatasetInfo {
+        &self.info
+    }
+
+    /// What a representation of these frames stands for.
+    ///
+    /// # Errors
+    ///
+    /// A clip that no archive can describe: without frames, too long or too large, or with an impossible name.
+    pub fn clip(&self) -> Result<Clip, RepresentationError> {
+        let info = &self.info;
+        Clip::new(ClipName::new(&*info.name)?, self.frame_count(), info.clip_height, info.clip_width)
+    }
+
+    /// Rows and columns of the frames.
+    pub fn size(&self) -> (usize, usize) {
+        (self.info.height, self.info.width)
+    }
+
+    /// Number of frames.
+    pub fn frame_count(&self) -> usize {
+        self.frames.len() / self.info.frame_len()
+    }
+
+    /// All frames, `[n, 3, height, width]`.
+    pub fn frames(&self) -> &[u8] {
+        &self.frames
+    }
+
+    /// Frame `index`, `[3, height, width]`, or nothing past the last one.
+    pub fn frame(&self, index: usize) -> Option<&[u8]> {
+        self.frames.chunks_exact(self.info.frame_len()).nth(index)
+    }
+
+    /// Both frames of a sample, `[3, height, width]` each; a clip of an odd number of frames repeats its last one, and past the
+    /// last sample there is nothing in them.
+    pub fn pair(&self, sample: usize) -> [&[u8]; FRAMES_PER_SAMPLE] {
+        let first = self.frame(FRAMES_PER_SAMPLE * sample).unwrap_or_default();
+        [first, self.frame(FRAMES_PER_SAMPLE * sample + 1).unwrap_or(first)]
+    }
+
+    /// The networks that were asked about the clip, if any were.
+    pub fn networks(&self) -> Option<NetworkHashes> {
+        Some(self.outputs.as_ref()?.networks)
+    }
+
+    /// What they said of each whole pair, if they were asked.
+    pub fn originals(&self) -> Option<&[SampleOutputs]> {
+        Some(&self.outputs.as_ref()?.samples)
+    }
+}
