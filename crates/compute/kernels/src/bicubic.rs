@@ -4,9 +4,8 @@
 //! reads few source columns when the image grows, so they are one load and four permutations; where they do not fit one
 //! vector, every column reads for itself.
 
-use crate::level::{Kernel, Level};
 use crate::rows::{MARGIN, RowMut, Rows};
-use crate::simd::{MAX_LANES, RGB_SLACK, Simd};
+use crate::simd::{Kernel, Level, MAX_LANES, RGB_SLACK, Simd};
 
 /// `a` of the cubic convolution kernel (Keys, "Cubic convolution interpolation for digital image processing", 1981);
 /// torch's choice.
@@ -14,16 +13,17 @@ const A: f32 = -0.75;
 
 /// Four source positions and their weights.
 #[derive(Clone, Copy)]
-pub(crate) struct Tap {
+pub struct Tap {
     /// The first position; may lie outside of the source.
     pub first: isize,
     /// Clamped into the source.
     pub index: [usize; 4],
+    /// Of the values there.
     pub weight: [f32; 4],
 }
 
 /// Taps of every output position of one axis: half-pixel centres, edges clamped, `f32(from) / f32(to)` source steps.
-pub(crate) fn taps(from: usize, to: usize) -> Vec<Tap> {
+pub fn taps(from: usize, to: usize) -> Vec<Tap> {
     let near = |x: f32| ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
     let far = |x: f32| ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A;
     let scale = from as f32 / to as f32;
@@ -136,6 +136,8 @@ struct ColumnsRow<'a> {
 }
 
 impl Kernel for ColumnsRow<'_> {
+    type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let Columns { lanes, base, index, weight, fits, .. } = self.columns;
@@ -181,6 +183,8 @@ struct RgbRow<'a> {
 }
 
 impl Kernel for RgbRow<'_> {
+    type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let pixels = self.out.len() / 3;

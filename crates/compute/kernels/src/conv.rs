@@ -5,9 +5,8 @@
 //! multiply-adds. Weights are packed once in the order in which the tiles read them. The order of summation of one
 //! output does not depend on the tile, so every level gives the same bits.
 
-use crate::level::{Kernel, Level};
 use crate::rows::{Aligned, MARGIN, Rows};
-use crate::simd::Simd;
+use crate::simd::{Kernel, Level, Simd};
 
 /// Weights of a 1x1 or 3x3 convolution with stride 1 and zero padding that keeps the size, packed for the kernels.
 pub struct Conv {
@@ -108,6 +107,8 @@ struct ConvRow<'a> {
 }
 
 impl Kernel for ConvRow<'_> {
+    type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         match self.conv.kernel {

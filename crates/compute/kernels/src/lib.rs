@@ -1,7 +1,11 @@
-//! The decoder's arithmetic on the CPU: [`Linear`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`],
-//! [`Bicubic`]; for whole batches and with gradients in [`training`]. What judges it while it is trained are networks of
-//! [`frozen`] convolutions. No I/O, nothing about architectures or files, and outside of these two modules no allocation while
-//! running.
+//! The decoder's arithmetic on the processor: what `inflate` runs. Fixed arithmetic, no I/O, nothing about architectures or
+//! files, no allocation while running.
+//!
+//! - layers: [`Linear`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`], [`copy_row`]; [`sin`] and [`sigmoid255`] of
+//!   single values;
+//! - the way to the clip's size and to bytes: [`Bicubic`], whose weights are [`taps`];
+//! - rows, of which everything consists: [`Rows`], [`RowMut`], [`Aligned`], [`row_stride`], [`MARGIN`];
+//! - instructions: [`Level`], and [`simd`] with [`math`] for kernels that are written elsewhere.
 //!
 //! Everything works on one image row at a time: a layer reads a few rows of its input from a sliding window ([`Rows`]) and
 //! pushes one row into its own. A network that pulls rows through its layers touches every value while it is still in the
@@ -13,24 +17,21 @@
 //! give the same bits. That rests on four rules: f32 with a fixed order of summation; every product that is added is a
 //! fused multiply-add; sin and exp are our own, defined for every f32 ([`sin`], [`sigmoid255`]); zero padding is
 //! multiplied like any value. The floating-point mode is never changed, so denormals count. Only the payload of a NaN may
-//! differ, and the last step ([`Bicubic::rgb`]) maps every NaN to 0. Gradients of weights are the exception: their order of
-//! summation is the level's.
+//! differ, and the last step ([`Bicubic::rgb`]) maps every NaN to 0.
 
 mod bicubic;
 mod conv;
-pub mod frozen;
-mod level;
+mod elementwise;
 mod linear;
-mod math;
+pub mod math;
 mod rows;
-mod simd;
+pub mod simd;
 mod stage;
-pub mod training;
 
-pub use bicubic::Bicubic;
+pub use bicubic::{Bicubic, Tap, taps};
 pub use conv::{Conv, row_stride};
-pub use level::Level;
+pub use elementwise::{sigmoid255, sin};
 pub use linear::Linear;
-pub use math::{SIN_LIMIT, sigmoid255, sin};
-pub use rows::{RowMut, Rows};
+pub use rows::{Aligned, MARGIN, RowMut, Rows};
+pub use simd::Level;
 pub use stage::{MAX_UPSCALE, Upsample, copy_row, residual_sin_row, rgb_row};

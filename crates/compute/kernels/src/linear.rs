@@ -1,9 +1,8 @@
 //! The layer between a latent and the first activation.
 
-use crate::level::{Kernel, Level};
 use crate::math::sin_vector;
 use crate::rows::Aligned;
-use crate::simd::{MAX_LANES, Simd};
+use crate::simd::{Kernel, Level, MAX_LANES, Simd};
 
 /// A linear layer followed by sin.
 pub struct Linear {
@@ -50,6 +49,8 @@ struct LinearSin<'a> {
 }
 
 impl Kernel for LinearSin<'_> {
+    type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Linear { inputs, weights, bias, .. } = self.linear;

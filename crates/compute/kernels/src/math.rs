@@ -1,15 +1,13 @@
-//! sin and sigmoid with the same bits everywhere.
+//! Functions of vectors with the same bits everywhere.
 
-use crate::Level;
-use crate::level::Kernel;
 use crate::simd::Simd;
 
-/// Largest magnitude whose sine [`sin`] computes. The f32 steps there are half a radian wide.
+/// Largest magnitude whose sine [`sin_vector`] computes. The f32 steps there are half a radian wide.
 pub const SIN_LIMIT: f32 = 4_194_304.0;
 
 /// Adding 1.5 * 2^23 rounds a value below 2^22 in magnitude to an integer, half to even, and leaves that integer in the
 /// low bits of the sum.
-pub(crate) const ROUND: f32 = 12_582_912.0;
+pub const ROUND: f32 = 12_582_912.0;
 
 /// Pi as the sum of two f32. With the first, `x - n * pi` is exact up to [`SIN_LIMIT`] when fused.
 const PI: [f32; 2] = [std::f32::consts::PI, -8.742_278e-8];
@@ -32,14 +30,14 @@ const EXP_LIMIT: f32 = 87.0;
 
 /// The sine: reduced to [-pi/2, pi/2] by the two-part pi (Cody and Waite), then [`SIN`].
 #[inline(always)]
-pub(crate) fn sin_vector<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn sin_vector<S: Simd>(s: S, x: S::V) -> S::V {
     let Reduced { r, z, parity } = reduce(s, x);
     s.flip_sign(sin_polynomial(s, r, z), parity)
 }
 
 /// The sine, with the bits of [`sin_vector`], and the cosine.
 #[inline(always)]
-pub(crate) fn sin_cos_vector<S: Simd>(s: S, x: S::V) -> [S::V; 2] {
+pub fn sin_cos_vector<S: Simd>(s: S, x: S::V) -> [S::V; 2] {
     let Reduced { r, z, parity } = reduce(s, x);
     let mut p = s.splat(COS[4]);
     for &coefficient in COS[..4].iter().rev() {
@@ -79,20 +77,20 @@ fn sin_polynomial<S: Simd>(s: S, r: S::V, z: S::V) -> S::V {
 
 /// `255 / (1 + exp(-x))`.
 #[inline(always)]
-pub(crate) fn sigmoid255_vector<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn sigmoid255_vector<S: Simd>(s: S, x: S::V) -> S::V {
     logistic_vector(s, 255.0, x)
 }
 
 /// `limit / (1 + exp(-x))`.
 #[inline(always)]
-pub(crate) fn logistic_vector<S: Simd>(s: S, limit: f32, x: S::V) -> S::V {
+pub fn logistic_vector<S: Simd>(s: S, limit: f32, x: S::V) -> S::V {
     let exp = exp_vector(s, s.sub(s.splat(0.0), x));
     s.div(s.splat(limit), s.add(s.splat(1.0), exp))
 }
 
 /// The exponential; beyond a magnitude of [`EXP_LIMIT`] that of the limit.
 #[inline(always)]
-pub(crate) fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
     // The operands of min and max are placed so that NaN passes.
     let x = s.max(s.splat(-EXP_LIMIT), s.min(s.splat(EXP_LIMIT), x));
     let shifted = s.fma(x, s.splat(std::f32::consts::LOG2_E), s.splat(ROUND));
@@ -104,73 +102,4 @@ pub(crate) fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
         p = s.fma(p, r, s.splat(coefficient));
     }
     s.mul(p, s.exponent(shifted))
-}
-
-/// The hyperbolic tangent; absolute error below 3e-7.
-#[inline(always)]
-pub(crate) fn tanh_vector<S: Simd>(s: S, x: S::V) -> S::V {
-    s.sub(logistic_vector(s, 2.0, s.add(x, x)), s.splat(1.0))
-}
-
-/// Constants of formula 7.1.26 in Abramowitz and Stegun's Handbook of Mathematical Functions (C. Hastings): with
-/// `t = 1 / (1 + ERF_SCALE * x)`, erf(x) is `1 - (ERF[4] * t + ... + ERF[0] * t^5) * exp(-x^2)` up to 1.5e-7 for positive x.
-const ERF_SCALE: f32 = 0.327_591_1;
-const ERF: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
-
-/// The error function, absolute error below 5e-7, and `exp(-x^2)`, of which `2 / sqrt(pi)` times is its slope.
-#[inline(always)]
-pub(crate) fn erf_exp_vector<S: Simd>(s: S, x: S::V) -> [S::V; 2] {
-    let magnitude = s.max(x, s.sub(s.splat(0.0), x));
-    let t = s.div(s.splat(1.0), s.fma(magnitude, s.splat(ERF_SCALE), s.splat(1.0)));
-    let mut p = s.splat(ERF[0]);
-    for &coefficient in &ERF[1..] {
-        p = s.fma(p, t, s.splat(coefficient));
-    }
-    let exp = exp_vector(s, s.sub(s.splat(0.0), s.mul(x, x)));
-    let erf = s.sub(s.splat(1.0), s.mul(s.mul(p, t), exp));
-    [s.select(s.at_least(x, s.splat(0.0)), erf, s.sub(s.splat(0.0), erf)), exp]
-}
-
-/// Replaces every value by its sine.
-///
-/// Absolute error below 1.2e-7 up to [`SIN_LIMIT`]; a finite value beyond it gives 0, an infinity or NaN gives NaN.
-pub fn sin(level: Level, values: &mut [f32]) {
-    struct Sin<'a>(&'a mut [f32]);
-    impl Kernel for Sin<'_> {
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            for_each_vector(s, self.0, |x| sin_vector(s, x));
-        }
-    }
-    level.run(Sin(values));
-}
-
-/// Replaces every value `x` by `255 * sigmoid(x)`; relative error below 4e-7, NaN gives NaN.
-///
-/// Where `x` is below -87 the result is that of -87, about 4e-36.
-pub fn sigmoid255(level: Level, values: &mut [f32]) {
-    struct Sigmoid<'a>(&'a mut [f32]);
-    impl Kernel for Sigmoid<'_> {
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            for_each_vector(s, self.0, |x| sigmoid255_vector(s, x));
-        }
-    }
-    level.run(Sigmoid(values));
-}
-
-/// `f` is called in one place, so that the compiler inlines it: only what is inlined is compiled with the level's instructions.
-#[inline(always)]
-fn for_each_vector<S: Simd>(s: S, values: &mut [f32], f: impl Fn(S::V) -> S::V) {
-    for chunk in values.chunks_mut(S::LANES) {
-        let mut padded = [0f32; crate::simd::MAX_LANES];
-        let whole = if chunk.len() == S::LANES {
-            &*chunk
-        } else {
-            padded[..chunk.len()].copy_from_slice(chunk);
-            &padded
-        };
-        let value = f(s.load(whole));
-        s.store(value, chunk);
-    }
 }

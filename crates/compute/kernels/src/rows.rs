@@ -1,10 +1,10 @@
 //! Activations as a sliding window of rows.
 
 /// Zeros left of a row's first value; at least the largest dilation.
-pub(crate) const MARGIN: usize = 16;
+pub const MARGIN: usize = 16;
 
 /// f32 values aligned to 64 bytes, as AVX-512 likes them.
-pub(crate) struct Aligned(Vec<Line>);
+pub struct Aligned(Vec<Line>);
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -12,16 +12,20 @@ struct Line([f32; 16]);
 
 impl Aligned {
     /// Zeros; the length is rounded up to a multiple of 16.
-    pub(crate) fn zeros(len: usize) -> Self {
+    pub fn zeros(len: usize) -> Self {
         Self(vec![Line([0.0; 16]); len.div_ceil(16)])
     }
 
-    pub(crate) fn as_slice(&self) -> &[f32] {
+    /// All values, those that the length was rounded up by included.
+    #[inline]
+    pub fn as_slice(&self) -> &[f32] {
         // SAFETY: a `Line` is 16 f32 without padding (64 bytes, alignment 64).
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
+    /// As [`as_slice`](Self::as_slice), to write.
+    #[inline]
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }
@@ -78,12 +82,13 @@ impl Rows {
     }
 
     /// Begins a new image at row `y`; the rows above it, if any, must not be read.
-    pub(crate) fn restart_at(&mut self, y: usize) {
+    pub fn restart_at(&mut self, y: usize) {
         self.filled = y;
     }
 
     /// Distance between the channels of a row.
-    pub(crate) fn stride(&self) -> usize {
+    #[inline]
+    pub fn stride(&self) -> usize {
         self.stride
     }
 
@@ -99,7 +104,7 @@ impl Rows {
     ///
     /// # Panics
     /// If the row lies in the image and the window does not hold it.
-    pub(crate) fn row(&self, y: isize) -> &[f32] {
+    pub fn row(&self, y: isize) -> &[f32] {
         let len = self.channels * self.stride;
         let slot = match usize::try_from(y) {
             Ok(y) if y < self.height => {
@@ -112,7 +117,7 @@ impl Rows {
     }
 
     /// Row `y` clamped into the image.
-    pub(crate) fn edge_row(&self, y: isize) -> &[f32] {
+    pub fn edge_row(&self, y: isize) -> &[f32] {
         self.row(y.clamp(0, self.height as isize - 1))
     }
 
@@ -151,7 +156,7 @@ impl RowMut<'_> {
     /// # Panics
     /// If there are no such channels.
     #[inline(always)]
-    pub(crate) fn adjacent<const N: usize>(&mut self, first: usize) -> [&mut [f32]; N] {
+    pub fn adjacent<const N: usize>(&mut self, first: usize) -> [&mut [f32]; N] {
         let mut channels = self.data[first * self.stride..][..N * self.stride].chunks_exact_mut(self.stride);
         [(); N].map(|()| &mut channels.next().expect("N of them")[MARGIN..][..self.width])
     }

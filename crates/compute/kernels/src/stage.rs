@@ -1,10 +1,9 @@
 //! What follows a convolution: pixel shuffle, skip and activation in one pass over its output row.
 
 use crate::conv::row_stride;
-use crate::level::{Kernel, Level};
 use crate::math::{sigmoid255_vector, sin_vector};
 use crate::rows::{MARGIN, RowMut, Rows};
-use crate::simd::{MAX_LANES, Simd};
+use crate::simd::{Kernel, Level, MAX_LANES, Simd};
 
 /// Largest factor of [`Upsample`].
 pub const MAX_UPSCALE: usize = 4;
@@ -70,7 +69,7 @@ impl Upsample {
 
     /// As [`row`](Self::row), without the sine.
     #[expect(clippy::too_many_arguments, reason = "those of `row`")]
-    pub(crate) fn sums(
+    pub fn sums(
         &self,
         level: Level,
         conv: &[f32],
@@ -84,7 +83,7 @@ impl Upsample {
     }
 
     /// What position `at` of `len` source positions gives to the interpolated ones: (their source position, phase, weight).
-    pub(crate) fn readers(&self, at: usize, len: usize) -> impl Iterator<Item = (usize, usize, f32)> {
+    pub fn readers(&self, at: usize, len: usize) -> impl Iterator<Item = (usize, usize, f32)> {
         let phases = self.phases.iter().take(self.factor).enumerate();
         let taps = phases.flat_map(|(i, phase)| [(i, phase.low, phase.weight[0]), (i, phase.low + 1, phase.weight[1])]);
         (at.saturating_sub(1)..(at + 2).min(len)).flat_map(move |source| {
@@ -137,6 +136,8 @@ struct UpsampleRow<'a, const SIN: bool> {
 }
 
 impl<const SIN: bool> Kernel for UpsampleRow<'_, SIN> {
+    type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match self.factor {
@@ -253,6 +254,8 @@ pub fn copy_row(conv: &[f32], mut out: RowMut<'_>) {
 pub fn residual_sin_row(level: Level, conv: &[f32], x: &Rows, y: usize, gain: f32, out: RowMut<'_>) {
     struct Residual<'a>(&'a [f32], &'a [f32], usize, f32, RowMut<'a>);
     impl Kernel for Residual<'_> {
+        type Output = ();
+
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let Self(conv, row, stride, gain, mut out) = self;
@@ -278,6 +281,8 @@ pub fn residual_sin_row(level: Level, conv: &[f32], x: &Rows, y: usize, gain: f3
 pub fn rgb_row(level: Level, conv: &[f32], out: RowMut<'_>) {
     struct Rgb<'a>(&'a [f32], RowMut<'a>);
     impl Kernel for Rgb<'_> {
+        type Output = ();
+
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let Self(conv, mut out) = self;

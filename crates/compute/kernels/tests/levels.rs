@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Noise, planes, rows, same};
+use kernels::math::{SIN_LIMIT, sin_cos_vector};
+use kernels::simd::{Kernel, Simd};
 use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, residual_sin_row, rgb_row, row_stride, sigmoid255, sin};
 
 const WIDTHS: [usize; 14] = [1, 2, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 83, 130];
@@ -128,6 +130,36 @@ fn sin_and_sigmoid_of_every_kind_of_value() {
         assert_eq!(sigmoid.is_nan(), x.is_nan(), "sigmoid({x})");
         assert!(sine.is_nan() || sine.abs() <= 1.0 + 1e-6, "sin({x}) = {sine}");
         assert!(sigmoid.is_nan() || (0.0..=255.0).contains(&sigmoid), "255 sigmoid({x}) = {sigmoid}");
+    }
+}
+
+#[test]
+fn cosines_and_the_sines_beside_them() {
+    struct SinCos<'a>(&'a mut [f32], &'a mut [f32]);
+    impl Kernel for SinCos<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for (sin, cos) in self.0.chunks_exact_mut(S::LANES).zip(self.1.chunks_exact_mut(S::LANES)) {
+                let [a, b] = sin_cos_vector(s, s.load(sin));
+                s.store(a, sin);
+                s.store(b, cos);
+            }
+        }
+    }
+    let mut noise = Noise(26);
+    for scale in [1e-3, 1.0, 3.0, 30.0, 1e3, 4e6, 1e9] {
+        let x = noise.values(1 << 16, scale);
+        for level in Level::available() {
+            let (mut sines, mut expected, mut cosines) = (x.clone(), x.clone(), vec![0.0; x.len()]);
+            level.run(SinCos(&mut sines, &mut cosines));
+            sin(level, &mut expected);
+            assert!(sines == expected, "{scale} {level}");
+            for (&x, cos) in x.iter().zip(cosines).filter(|(x, _)| x.abs() <= SIN_LIMIT) {
+                assert!((f64::from(cos) - f64::from(x).cos()).abs() < 2e-7, "cos({x}) = {cos} at {level}");
+            }
+        }
     }
 }
 

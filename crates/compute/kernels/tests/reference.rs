@@ -4,7 +4,8 @@ mod common;
 
 use common::{Noise, planes, rows};
 use frames::Planes;
-use kernels::{Bicubic, Conv, Level, Linear, Rows, SIN_LIMIT, Upsample, residual_sin_row, row_stride, sigmoid255, sin};
+use kernels::math::SIN_LIMIT;
+use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, residual_sin_row, row_stride, sigmoid255, sin};
 
 /// Zero-padded convolution of `[inputs, height, width]`, f64.
 fn naive_conv(x: &[f32], weight: &[f32], bias: &[f32], shape: [usize; 3], kernel: usize, dilation: usize) -> Vec<f64> {

@@ -1,7 +1,7 @@
-//! The decoder as a row of differentiable layers, sample by sample, out of [`kernels::training`]: what the outputs do when a
+//! The decoder as a row of differentiable layers, sample by sample, out of [`gradients`]: what the outputs do when a
 //! parameter moves.
 
-use kernels::training::{Heads, Refine, Stage, WeightGradients, Weights};
+use gradients::{HeadsShape, RefineShape, StageShape, WeightGradients, Weights};
 use kernels::{Level, sin};
 use repr::{Activation, Convolution, Node, Operation, Tensors};
 
@@ -17,9 +17,9 @@ pub(crate) struct DifferentiableDecoder {
 
 /// A layer with the convolutions that it is made of.
 enum Step {
-    Stage { layer: Stage, conv: Convolution, skip: Option<Convolution> },
-    Refine { layer: Refine, first: Convolution, second: Convolution },
-    Heads { layer: Heads, heads: Vec<Convolution> },
+    Stage { layer: StageShape, conv: Convolution, skip: Option<Convolution> },
+    Refine { layer: RefineShape, first: Convolution, second: Convolution },
+    Heads { layer: HeadsShape, heads: Vec<Convolution> },
 }
 
 /// What the forward pass of a sample leaves for the backward pass.
@@ -61,12 +61,12 @@ impl DifferentiableDecoder {
                 Operation::Stem { .. } => continue,
                 Operation::Stage { conv, skip, upscale } => {
                     let (outputs, kernel, upscale) = (output.channels, conv.kernel, *upscale);
-                    let layer = Stage { inputs, outputs, kernel, upscale, height, width };
+                    let layer = StageShape { inputs, outputs, kernel, upscale, height, width };
                     Step::Stage { layer, conv: *conv, skip: *skip }
                 }
                 Operation::Refine { first, second, gain } => {
                     let (hidden, dilation) = (first.outputs, first.dilation);
-                    let layer = Refine { channels: inputs, hidden, dilation, gain: *gain, height, width };
+                    let layer = RefineShape { channels: inputs, hidden, dilation, gain: *gain, height, width };
                     Step::Refine { layer, first: *first, second: *second }
                 }
                 Operation::Heads { heads } => {
@@ -75,7 +75,7 @@ impl DifferentiableDecoder {
                         heads_as_one[1].extend_from_slice(&parameters[head.bias]);
                     }
                     Step::Heads {
-                        layer: Heads { inputs, outputs: output.channels, height, width },
+                        layer: HeadsShape { inputs, outputs: output.channels, height, width },
                         heads: heads.to_vec(),
                     }
                 }
@@ -176,11 +176,11 @@ impl DifferentiableDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use repr::{Architecture, Layer, LayerTable, Refine as RefineRow, Stage as StageRow, Stem};
+    use repr::{Architecture, Layer, LayerTable, Refine, Stage, Stem};
 
     fn tensors() -> Tensors {
-        let stage = |channels, upscale, kernel| Layer::Stage(StageRow { channels, upscale, kernel });
-        let refine = Layer::Refine(RefineRow { hidden: 2, dilation: 2, gain: 0.3 });
+        let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
+        let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
         let layers = vec![stage(4, 2, 3), refine, stage(3, 3, 1), stage(3, 1, 3)];
         let table = LayerTable { latent_dim: 3, stem: Stem { channels: 4, height: 2, width: 3 }, layers };
         let architecture = Architecture::new(table).unwrap();

@@ -1,10 +1,10 @@
-//! The decoder's layers on the CPU: one autodiff node a layer, forward and backward through `kernels::training`.
+//! The decoder's layers on the CPU: one autodiff node a layer, forward and backward through `gradients`.
 
 use burn_core::tensor::Tensor;
 use burn_flex::FlexTensor;
 use flex_ops::{Cpu as B, Values, flex, register};
-use kernels::training::{
-    Hard, Heads, PixelLoss, Refine, RoundTrip, Segmentation, Stage, WeightGradients, Weights, Yuv6,
+use gradients::{
+    Hard, HeadsShape, PixelLoss, RefineShape, RoundTrip, Segmentation, StageShape, WeightGradients, Weights, Yuv6,
 };
 
 use crate::layers::{CameraChain, ConvWeights};
@@ -46,7 +46,7 @@ pub fn stage(
 ) -> Tensor<B, 4> {
     let [n, inputs, height, width] = x.dims();
     let outputs = conv.outputs() / (upscale * upscale);
-    let stage = Stage { inputs, outputs, kernel, upscale, height, width };
+    let stage = StageShape { inputs, outputs, kernel, upscale, height, width };
     let (input, conv_values, skip_values) =
         (Values::inner(&x), ConvValues::of(&conv), skip.as_ref().map(ConvValues::of));
     let skip_weights = skip_values.as_ref().map(ConvValues::weights);
@@ -79,7 +79,7 @@ pub fn refine(
     gain: f32,
 ) -> Tensor<B, 4> {
     let shape @ [n, channels, height, width] = x.dims();
-    let refine = Refine { channels, hidden: first.outputs(), dilation, gain, height, width };
+    let refine = RefineShape { channels, hidden: first.outputs(), dilation, gain, height, width };
     let (input, first_values, second_values) = (Values::inner(&x), ConvValues::of(&first), ConvValues::of(&second));
     let (output, hidden, slope) = refine.forward(n, input.as_slice(), first_values.weights(), second_values.weights());
     let pullback = move |gradient: &[f32]| {
@@ -99,7 +99,7 @@ pub fn refine(
 /// [`crate::layers::Layers::heads`].
 pub fn heads(x: Tensor<B, 4>, conv: ConvWeights<B>) -> Tensor<B, 4> {
     let [n, inputs, height, width] = x.dims();
-    let heads = Heads { inputs, outputs: conv.outputs(), height, width };
+    let heads = HeadsShape { inputs, outputs: conv.outputs(), height, width };
     let shape = [n, heads.outputs, height, width];
     let (input, values) = (Values::inner(&x), ConvValues::of(&conv));
     let output = heads.forward(n, input.as_slice(), values.weights());

@@ -76,7 +76,7 @@ fn two<B: Backend>(step: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>) -
 
 fn convolution<B: Backend>(conv: Conv, device: &B::Device) -> Layer<B> {
     let Conv { shape, weight, bias, activation } = conv;
-    let kernels::frozen::Shape { sources, outputs, kernel, stride, padding, dilation, groups } = shape;
+    let gradients::frozen::ConvShape { sources, outputs, kernel, stride, padding, dilation, groups } = shape;
     let inputs = weight.len() / (outputs * kernel[0] * kernel[1]);
     let weight = Tensor::<B, 4>::from_data(TensorData::new(weight, [outputs, inputs, kernel[0], kernel[1]]), device);
     let bias = Tensor::<B, 1>::from_data(TensorData::new(bias, [outputs]), device);

@@ -1,5 +1,5 @@
 //! Nodes on the CPU: convolutions with all that belongs to them, and what else takes time, as one autodiff node each, forward
-//! and backward through [`kernels::frozen`].
+//! and backward through [`gradients::frozen`].
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use burn_core::tensor::ops::FloatTensor;
 use burn_core::tensor::{TensorMetadata, TensorPrimitive};
 use burn_flex::{Flex, FlexDevice, FlexTensor};
 use flex_ops::{Values, flex, register};
-use kernels::frozen::{self, FrozenConv, mean_channels, scale_channels, scale_channels_backward};
+use gradients::frozen::{self, FrozenConv, mean_channels, scale_channels, scale_channels_backward};
 use rayon::prelude::*;
 
 use crate::composed::{self, only};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::constant::elements;
 use crate::pointwise::Program;
 
-pub use kernels::frozen::{Shape, Source};
+pub use gradients::frozen::{ConvShape, ConvSource};
 
 /// Index of a node and of the tensor it makes.
 pub type Id = usize;
@@ -148,7 +148,7 @@ pub enum Reduction {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
     /// Sources, sizes, strides, groups.
-    pub shape: Shape,
+    pub shape: ConvShape,
     /// `[outputs, inputs / groups, kernel rows, kernel columns]`, row-major.
     pub weight: Vec<f32>,
     /// One for each output channel.
@@ -161,8 +161,8 @@ impl Conv {
     /// `scale * x + shift` of every channel, as a convolution.
     pub fn channelwise(scale: Vec<f32>, shift: Vec<f32>) -> Self {
         let channels = scale.len();
-        let shape = Shape {
-            sources: vec![Source { channels, upsample: 1 }],
+        let shape = ConvShape {
+            sources: vec![ConvSource { channels, upsample: 1 }],
             outputs: channels,
             kernel: [1, 1],
             stride: [1, 1],
@@ -180,23 +180,13 @@ impl Conv {
 
     /// Whether it only scales and shifts channels.
     pub fn is_channelwise(&self) -> bool {
-        let Shape { sources, outputs, kernel, stride, padding, groups, .. } = &self.shape;
+        let ConvShape { sources, outputs, kernel, stride, padding, groups, .. } = &self.shape;
         [*outputs, self.inputs()] == [*groups; 2]
             && [*kernel, *stride] == [[1, 1]; 2]
             && *padding == [0; 4]
             && self.activation.is_none()
-            && matches!(sources.as_slice(), [Source { upsample: 1, .. }])
+            && matches!(sources.as_slice(), [ConvSource { upsample: 1, .. }])
     }
-}
-
-/// Rows and columns of what windows over inputs of `size` (repeated and side by side) make.
-pub fn output_size(shape: &Shape, size: [usize; 2]) -> Option<[usize; 2]> {
-    let along = |axis: usize| {
-        let padded = size[axis].checked_add(shape.padding[axis])?.checked_add(shape.padding[axis + 2])?;
-        let span = shape.kernel[axis].checked_sub(1)?.checked_mul(shape.dilation[axis])?;
-        padded.checked_sub(span)?.checked_sub(1)?.checked_div(shape.stride[axis])?.checked_add(1)
-    };
-    Some([along(0)?, along(1)?])
 }
 
 impl Op {
@@ -254,14 +244,14 @@ impl Op {
                 // Of a window with nothing but border there is no maximum.
                 let inside = (0..2).all(|axis| 2 * padding[axis] <= kernel[axis]);
                 let [above, left] = *padding;
-                let window = Shape {
+                let window = ConvShape {
                     kernel: *kernel,
                     stride: *stride,
                     padding: [above, left, above, left],
                     dilation: *dilation,
                     ..Conv::channelwise(Vec::new(), Vec::new()).shape
                 };
-                let [rows, columns] = output_size(&window, [*rows, *columns]).filter(|_| inside).ok_or_else(misfit)?;
+                let [rows, columns] = window.output_size([*rows, *columns]).filter(|_| inside).ok_or_else(misfit)?;
                 Ok(vec![*n, *channels, rows, columns])
             }
             (Self::Upsample { factor }, [[n, channels, rows, columns]]) => {
@@ -331,7 +321,7 @@ fn conv_shape(conv: &Conv, inputs: &[&[usize]]) -> Option<Vec<usize>> {
         && elements(&weight)? == conv.weight.len()
         && conv.bias.len() == shape.outputs
         && shape.dilation.iter().all(|&step| step > 0);
-    let [rows, columns] = output_size(shape, size).filter(|_| fits)?;
+    let [rows, columns] = shape.output_size(size).filter(|_| fits)?;
     Some(vec![n, shape.outputs, rows, columns])
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Call, Result, Value};
 use crate::constant::elements;
-use crate::graph::{Binary, Conv, Op, Reduction, Shape, Source, output_size};
+use crate::graph::{Binary, Conv, ConvShape, ConvSource, Op, Reduction};
 
 /// Where windows are.
 struct Windows {
@@ -95,8 +95,8 @@ impl Call<'_> {
         }
         let bias = self.floats(2)?.unwrap_or_else(|| vec![0.0; outputs]);
         let Windows { kernel, stride, dilation, padding, .. } = windows;
-        let sources = vec![Source { channels, upsample: 1 }];
-        let shape = Shape { sources, outputs, kernel, stride, padding, dilation, groups };
+        let sources = vec![ConvSource { channels, upsample: 1 }];
+        let shape = ConvShape { sources, outputs, kernel, stride, padding, dilation, groups };
         let conv = Conv { shape, weight: self.floats(1)?.unwrap_or_default(), bias, activation: None };
         self.emit(Op::Conv(Box::new(conv)), vec![x])
     }
@@ -123,9 +123,9 @@ impl Call<'_> {
         let windows = self.windows([rows, columns], None)?;
         let Windows { kernel, stride, dilation, padding, declared } = windows;
         let count = elements(&[channels, kernel[0], kernel[1]]).ok_or("its kernel is too large")? / channels.max(1);
-        let sources = vec![Source { channels, upsample: 1 }];
-        let shape = Shape { sources, outputs: channels, kernel, stride, padding, dilation, groups: channels };
-        let size = output_size(&shape, [rows, columns]).ok_or("its kernel is larger than its input")?;
+        let sources = vec![ConvSource { channels, upsample: 1 }];
+        let shape = ConvShape { sources, outputs: channels, kernel, stride, padding, dilation, groups: channels };
+        let size = shape.output_size([rows, columns]).ok_or("its kernel is larger than its input")?;
         let pads_count = self.int("count_include_pad", 0) != 0;
         let held = |axis: usize, size: usize, along: usize| -> Vec<usize> {
             let begin = if pads_count { 0 } else { padding[axis] };

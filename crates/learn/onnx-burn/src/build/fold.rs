@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use kernels::frozen::Pointwise;
+use gradients::frozen::Pointwise;
 
 use super::{Fault, Result};
 use crate::constant::{Constant, Data, DataType, elements};

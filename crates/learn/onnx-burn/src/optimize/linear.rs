@@ -2,7 +2,7 @@
 //! layer scale folded into the convolution before or after it, parallel branches added up to one kernel (RepVGG, Ding et al.
 //! 2021).
 
-use crate::graph::{Binary, Conv, Graph, Id, Op, Shape};
+use crate::graph::{Binary, Conv, ConvShape, Graph, Id, Op};
 
 /// Folds until there is nothing left to fold.
 pub fn fold(graph: &mut Graph) {
@@ -159,22 +159,22 @@ fn regrouped(conv: &Conv, groups: usize) -> Option<Conv> {
         let start = (output * size + output % size) * area;
         weight[start..start + area].copy_from_slice(kernel);
     }
-    let shape = Shape { groups, ..conv.shape.clone() };
+    let shape = ConvShape { groups, ..conv.shape.clone() };
     Some(Conv { shape, weight, ..conv.clone() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Source, output_size};
+    use crate::graph::ConvSource;
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed * 104_729) % 101) as f32 / 50.0 - 1.0).collect()
     }
 
     fn conv(channels: usize, outputs: usize, kernel: usize, padding: usize, groups: usize) -> Conv {
-        let shape = Shape {
-            sources: vec![Source { channels, upsample: 1 }],
+        let shape = ConvShape {
+            sources: vec![ConvSource { channels, upsample: 1 }],
             outputs,
             kernel: [kernel; 2],
             stride: [1, 1],
@@ -192,7 +192,7 @@ mod tests {
 
     /// A convolution by its definition, `x` of one image.
     fn run(conv: &Conv, x: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
-        let [height, width] = output_size(&conv.shape, [rows, columns]).unwrap();
+        let [height, width] = conv.shape.output_size([rows, columns]).unwrap();
         let (inputs, outputs) = (conv.inputs() / conv.shape.groups, conv.shape.outputs / conv.shape.groups);
         let mut y = Vec::new();
         for output in 0..conv.shape.outputs {
@@ -248,7 +248,7 @@ mod tests {
                 add(graph, &scaling(5), second)
             });
             let expected = run(&main, &run(&scaling(3), &x, SIZE), SIZE);
-            let size = output_size(&main.shape, SIZE).unwrap();
+            let size = main.shape.output_size(SIZE).unwrap();
             close(&run(&found.unwrap(), &x, SIZE), &run(&scaling(5), &expected, size));
         }
     }

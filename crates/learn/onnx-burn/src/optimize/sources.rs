@@ -1,6 +1,6 @@
 //! A convolution reads what was put side by side or repeated for it without that being done.
 
-use crate::graph::{Graph, Id, MAX_SOURCES, Op, Source};
+use crate::graph::{ConvSource, Graph, Id, MAX_SOURCES, Op};
 
 /// Lets every convolution of one group that alone reads a concatenation of channels, or repeated rows and columns, read
 /// what those were made of.
@@ -40,13 +40,13 @@ pub fn attach(graph: &mut Graph) {
 }
 
 /// What is repeated, if only one node reads the repetition.
-fn repeated(graph: &Graph, id: Id) -> (Id, Source) {
+fn repeated(graph: &Graph, id: Id) -> (Id, ConvSource) {
     match graph.node(id).op {
         Op::Upsample { factor } if graph.uses(id) == 1 => {
             let input = graph.node(id).inputs[0];
-            (input, Source { channels: graph.shape(input)[1], upsample: factor })
+            (input, ConvSource { channels: graph.shape(input)[1], upsample: factor })
         }
-        _ => (id, Source { channels: graph.shape(id)[1], upsample: 1 }),
+        _ => (id, ConvSource { channels: graph.shape(id)[1], upsample: 1 }),
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
         graph.set_output(conv);
         attach(&mut graph);
         assert_eq!(graph.node(conv).inputs, [x, other]);
-        let expected = [Source { channels: 2, upsample: 2 }, Source { channels: 2, upsample: 1 }];
+        let expected = [ConvSource { channels: 2, upsample: 2 }, ConvSource { channels: 2, upsample: 1 }];
         assert_eq!(graph.conv(conv).unwrap().shape.sources, expected);
         assert_eq!([graph.uses(both), graph.uses(large)], [0, 0]);
     }

@@ -5,7 +5,7 @@ use burn_core::tensor::backend::AutodiffBackend;
 
 use super::{Tensor, TensorData, noise};
 use crate::composed;
-use crate::graph::{Binary, Conv, Graph, Node, Op, Reduction, Shape, Source};
+use crate::graph::{Binary, Conv, ConvShape, ConvSource, Graph, Node, Op, Reduction};
 use crate::layer::{Layer, Operations};
 use crate::pointwise::{Program, Step};
 
@@ -70,11 +70,12 @@ fn silu() -> Program {
 }
 
 fn conv(sources: &[(usize, usize)], outputs: usize, groups: usize, activation: Option<Program>) -> Conv {
-    let sources: Vec<Source> = sources.iter().map(|&(channels, upsample)| Source { channels, upsample }).collect();
+    let sources: Vec<ConvSource> =
+        sources.iter().map(|&(channels, upsample)| ConvSource { channels, upsample }).collect();
     let inputs: usize = sources.iter().map(|source| source.channels).sum();
     let (kernel, stride, padding, dilation) = ([3, 3], [1, 1], [1; 4], [1, 1]);
     let weight = noise(7, outputs * inputs / groups * 9);
-    let shape = Shape { sources, outputs, kernel, stride, padding, dilation, groups };
+    let shape = ConvShape { sources, outputs, kernel, stride, padding, dilation, groups };
     Conv { shape, weight, bias: noise(8, outputs), activation }
 }
 

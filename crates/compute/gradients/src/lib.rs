@@ -1,0 +1,45 @@
+//! What training runs on the processor: fused operations on whole batches, forward and backward. No automatic differentiation,
+//! no I/O.
+//!
+//! - the decoder's layers: [`StageShape`], [`RefineShape`], [`HeadsShape`], with parameters as [`Weights`] and
+//!   [`WeightGradients`];
+//! - its frames' way into the evaluators: [`RoundTrip`], [`Yuv6`];
+//! - the loss behind one: [`Segmentation`], of a [`PixelLoss`];
+//! - the evaluators themselves, networks whose weights never change: [`frozen`].
+//!
+//! Tensors are `[n, channels, height, width]` without gaps, weights `[outputs, inputs, kernel, kernel]`. The forward pass runs
+//! the same row kernels as the inference and gives their bits; besides its result it returns the slope of its activation,
+//! so that the backward pass needs no transcendental function. The gradient of a convolution's input is a convolution
+//! too; that of its weights is a correlation over pixels, accumulated in registers.
+//!
+//! Every image is cut into bands of rows, each of them pulled through all steps of the layer while it is in the cache.
+//! Bands are the unit of work of the threads (rayon's current pool). What is summed over bands is summed in their order,
+//! and bands depend on the shape alone: results do not depend on the number of threads. At another [`Level`] the
+//! gradients of the weights differ by rounding.
+
+mod bands;
+mod correlation;
+pub mod frozen;
+mod heads;
+mod math;
+#[cfg(test)]
+mod noise;
+mod refine;
+mod roundtrip;
+mod segmentation;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod weights;
+mod yuv6;
+
+pub use heads::{HeadsGradients, HeadsShape};
+pub use refine::{RefineGradients, RefineShape};
+pub use roundtrip::{Kept, RoundTrip};
+pub use segmentation::{Hard, PixelLoss, Segmentation, SegmentationValue};
+pub use stage::{StageGradients, StageShape};
+pub use weights::{WeightGradients, Weights};
+pub use yuv6::Yuv6;
+
+#[cfg(doc)]
+use kernels::Level;
