@@ -56,9 +56,8 @@ pub struct Segmentation {
 pub struct SegmentationValue {
     /// Mean loss over the pixels of each sample, `[n]`.
     pub loss: Vec<f64>,
-    /// Share of pixels of each sample whose class (that of the largest logit, the first of several) is not the target,
-    /// `[n]`.
-    pub wrong: Vec<f64>,
+    /// Pixels of each sample whose class (that of the largest logit, the first of several) is not the target, `[n]`.
+    pub wrong: Vec<usize>,
     /// Gradient of the sum of the samples' mean losses in the logits, `[n, classes, height, width]`.
     pub gradient: Vec<f32>,
 }
@@ -102,11 +101,14 @@ impl Segmentation {
             sums
         });
         let sums: Vec<[f64; 2]> = sums.collect();
-        let means = |k: usize| -> Vec<f64> {
+        let totals = |k: usize| {
             let samples = sums.chunks_exact(height.div_ceil(BAND));
-            samples.map(|bands| bands.iter().map(|sums| sums[k]).sum::<f64>() / pixels as f64).collect()
+            samples.map(move |bands| bands.iter().map(|sums| sums[k]).sum::<f64>())
         };
-        SegmentationValue { loss: means(0), wrong: means(1), gradient: gradient.finish() }
+        let loss = totals(0).map(|sum| sum / pixels as f64).collect();
+        // Sums of ones, exact.
+        let wrong = totals(1).map(|sum| sum as usize).collect();
+        SegmentationValue { loss, wrong, gradient: gradient.finish() }
     }
 }
 
@@ -337,9 +339,9 @@ mod tests {
                     let class = logits.iter().position(|&logit| logit == largest).unwrap();
                     class != usize::from(targets[sample * pixels + at])
                 };
-                (0..pixels).filter(wrong).count() as f64 / pixels as f64
+                (0..pixels).filter(wrong).count()
             };
-            let expected: Vec<f64> = (0..n).map(wrong).collect();
+            let expected: Vec<usize> = (0..n).map(wrong).collect();
             for level in Level::available() {
                 let found = spec.value_and_gradient_at(level, n, &logits, &targets);
                 assert_eq!(found.wrong, expected, "{spec:?} {level}");
@@ -361,7 +363,7 @@ mod tests {
             assert!(found.loss[0].is_finite() && found.gradient.iter().all(|v| v.is_finite()), "{loss:?}");
             let spec = Segmentation { width: 1, ..spec };
             let sure = spec.value_and_gradient(1, &[-f32::MAX, f32::MAX, 0.0], &[1]);
-            assert!(sure.loss[0] < 1e-30 && sure.wrong == [0.0], "{sure:?}");
+            assert!(sure.loss[0] < 1e-30 && sure.wrong == [0], "{sure:?}");
         }
     }
 

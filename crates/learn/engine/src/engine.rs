@@ -7,13 +7,13 @@ use burn_core::tensor::backend::AutodiffBackend;
 use burn_core::tensor::{Int, Tensor, TensorData};
 use metric::SampleOutputs;
 use onnx_burn::OnnxError;
+use ops::Ops;
 use recipe::tables::TrainingTable;
 use recipe::{Grid, RateModel, RateTerm, TrainingStage, Trains};
 use repr::{Architecture, Clip, FRAMES_PER_SAMPLE, Parameter, ParameterKind, ParameterRole};
 use thiserror::Error;
 
 use crate::host::{HostState, Shapes, number, tensor, to_device, to_host};
-use crate::layers::Layers;
 use crate::model::{decode, initialize};
 use crate::optimizer::{State, StepSettings, step};
 use crate::parameters::{Key, Parameters};
@@ -85,7 +85,7 @@ pub enum Origin<'a> {
 }
 
 /// A model in training on one device.
-pub struct Engine<B: AutodiffBackend + Layers> {
+pub struct Engine<B: AutodiffBackend + Ops> {
     setup: Setup,
     device: B::Device,
     evaluators: Option<Arc<FrozenEvaluators<B>>>,
@@ -97,7 +97,7 @@ pub struct Engine<B: AutodiffBackend + Layers> {
     hidden: Vec<bool>,
 }
 
-impl<B: AutodiffBackend + Layers> Engine<B> {
+impl<B: AutodiffBackend + Ops> Engine<B> {
     /// A model that goes on from `resumed`, or begins with the recipe's seed; `evaluators` are those that stages may ask.
     pub fn new(
         setup: Setup,

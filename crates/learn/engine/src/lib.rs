@@ -7,13 +7,11 @@
 //!   [`repr::Representation`] of them.
 //! - [`FrozenEvaluators`]: the networks that stages may ask; terms that ask them cannot be built without.
 //! - [`schedule`]: a stage's share of its learning rates.
-//! - [`Layers`]: what a backend has to offer; every burn backend can have it.
+//!
+//! What a backend has to offer is [`ops::Ops`].
 
-mod chain;
 mod engine;
-mod fused;
 mod host;
-mod layers;
 mod model;
 mod optimizer;
 mod parameters;
@@ -22,12 +20,10 @@ mod pixels;
 mod quantization;
 mod quantize;
 mod rate;
-mod resample;
 mod schedule;
 
 pub use engine::{Batch, Engine, EngineError, Figures, Origin, Setup};
 pub use host::{HostState, Shapes};
-pub use layers::Layers;
 pub use parameters::{Key, Parameters};
 pub use perception::FrozenEvaluators;
 pub use quantize::UnquantizableError;

@@ -3,11 +3,11 @@
 
 use burn_core::tensor::backend::Backend;
 use burn_core::tensor::{Tensor, TensorData};
+use ops::{ConvWeights, DecoderOps};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use repr::{Architecture, Convolution, Node, Operation, ParameterKind};
 
-use crate::layers::{ConvWeights, Layers};
 use crate::parameters::Parameters;
 
 /// Initial parameters. Weights and biases are uniform in `±1/sqrt(fan_in)` (PyTorch's default for both kinds of layer),
@@ -43,7 +43,11 @@ pub fn initialize<B: Backend>(
 /// 3 to 5, RGB in 0..1.
 ///
 /// `weights` must be those that [`initialize`] makes for this architecture.
-pub fn decode<B: Layers>(architecture: &Architecture, weights: &[Tensor<B, 2>], latents: Tensor<B, 2>) -> Tensor<B, 4> {
+pub fn decode<B: DecoderOps>(
+    architecture: &Architecture,
+    weights: &[Tensor<B, 2>],
+    latents: Tensor<B, 2>,
+) -> Tensor<B, 4> {
     let tensors = |convolution: &Convolution| ConvWeights {
         weight: weights[convolution.weight.index()].clone(),
         bias: weights[convolution.bias.index()].clone(),
@@ -92,7 +96,7 @@ mod tests {
         Architecture::new(table).unwrap()
     }
 
-    fn loss<B: Layers>(parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 1> {
+    fn loss<B: DecoderOps>(parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 1> {
         let frames = decode(&architecture(), &parameters.weights, parameters.latents.clone());
         let [n, c, h, w] = frames.dims();
         // A different weight for every value, so that no error cancels.

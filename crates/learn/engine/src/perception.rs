@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use burn_core::tensor::backend::AutodiffBackend;
-use burn_core::tensor::{Tensor, TensorData};
+use burn_core::tensor::{Int, Tensor, TensorData};
 use metric::{
-    INPUT_HEIGHT, INPUT_WIDTH, POSE_LEN, POSENET_FACTOR, ROOT_FLOOR, SampleOutputs, posenet_root, posenet_slope,
+    INPUT_HEIGHT, INPUT_WIDTH, PIXELS, POSE_LEN, POSENET_FACTOR, ROOT_FLOOR, SampleOutputs, posenet_root, posenet_slope,
 };
 use onnx_burn::{Network, OnnxError};
-use recipe::{PerceptionTerms, PoseOver};
-
-use crate::layers::{CameraChain, Layers};
+use ops::{Hard, Ops, PixelLoss, RoundTripSizes, SegmentationLoss};
+use recipe::{PerceptionTerms, PoseOver, SegmentationKind, SegmentationTerm};
 
 /// Both evaluators on the training device, weights frozen.
-pub struct FrozenEvaluators<B: Layers> {
+pub struct FrozenEvaluators<B: Ops> {
     /// Classifies the pixels of a pair's second frame, `[n, 3, 384, 512]`.
     pub segnet: Network<B>,
     /// Estimates the motion between the frames, `[n, 12, 192, 256]`.
@@ -22,7 +21,7 @@ pub struct FrozenEvaluators<B: Layers> {
     pub camera: (usize, usize),
 }
 
-impl<B: Layers> FrozenEvaluators<B> {
+impl<B: Ops> FrozenEvaluators<B> {
     /// What SegNet takes for `batch` pairs.
     pub fn segnet_input(batch: usize) -> [usize; 4] {
         [batch, 3, INPUT_HEIGHT, INPUT_WIDTH]
@@ -35,7 +34,7 @@ impl<B: Layers> FrozenEvaluators<B> {
 }
 
 /// The terms of a stage that ask evaluators, and the evaluators: neither is there without the other.
-pub struct PerceptualLoss<B: Layers> {
+pub struct PerceptualLoss<B: Ops> {
     terms: PerceptionTerms,
     evaluators: Arc<FrozenEvaluators<B>>,
 }
@@ -49,7 +48,7 @@ pub struct Perceived<B: AutodiffBackend> {
     pub distortions: Vec<[f64; 2]>,
 }
 
-impl<B: AutodiffBackend + Layers> PerceptualLoss<B> {
+impl<B: AutodiffBackend + Ops> PerceptualLoss<B> {
     /// Terms that ask `evaluators`.
     pub fn new(terms: PerceptionTerms, evaluators: Arc<FrozenEvaluators<B>>) -> Self {
         Self { terms, evaluators }
@@ -66,16 +65,21 @@ impl<B: AutodiffBackend + Layers> PerceptualLoss<B> {
         let device = decoded.device();
         let FrozenEvaluators { segnet, posenet, camera } = &*self.evaluators;
         let frames = if self.terms.round_trip {
-            B::round_trip(decoded, CameraChain { camera: *camera, input: (INPUT_HEIGHT, INPUT_WIDTH) })
+            B::round_trip(decoded, RoundTripSizes { camera: *camera, input: (INPUT_HEIGHT, INPUT_WIDTH) })
         } else {
             decoded * 255.0
         };
         let mut found = Perceived { loss: Tensor::zeros([1], &device), distortions: vec![[0.0; 2]; originals.len()] };
         if let Some(segmentation) = &self.terms.segmentation {
-            let classes = originals.iter().flat_map(|original| &original.classes).copied().collect();
+            let classes = originals.iter().flat_map(|original| &original.classes);
+            let classes: Vec<i32> = classes.map(|&class| class.into()).collect();
+            let classes = TensorData::new(classes, [originals.len(), INPUT_HEIGHT, INPUT_WIDTH]);
+            let classes = Tensor::<B, 3, Int>::from_data(classes, &device);
             let logits = segnet.forward::<4>(frames.clone().narrow(1, 3, 3))?;
-            let (loss, shares) = B::segmentation(logits, classes, segmentation);
-            found.loss = found.loss + loss * segmentation.weight;
+            let seen = B::segmentation(logits, classes, &loss(segmentation));
+            found.loss = found.loss + seen.loss * segmentation.weight;
+            let wrong = seen.wrong.into_data();
+            let shares = wrong.iter::<i64>().map(|wrong| wrong as f64 / PIXELS as f64);
             found.distortions.iter_mut().zip(shares).for_each(|(distortions, share)| distortions[0] = share);
         }
         if let Some(term) = &self.terms.pose {
@@ -95,4 +99,16 @@ impl<B: AutodiffBackend + Layers> PerceptualLoss<B> {
         }
         Ok(found)
     }
+}
+
+/// A stage's term as an operation, its weight aside.
+fn loss(term: &SegmentationTerm) -> SegmentationLoss {
+    let tau = term.tau as f32;
+    let pixel = match term.kind {
+        SegmentationKind::CrossEntropy => PixelLoss::CrossEntropy,
+        SegmentationKind::Softplus => PixelLoss::Softplus { tau },
+        SegmentationKind::Sigmoid => PixelLoss::Sigmoid { tau },
+    };
+    let hard = Hard { factor: term.hard as f32, threshold: term.hard_margin as f32 };
+    SegmentationLoss { pixel, hard: (term.hard > 0.0).then_some(hard) }
 }

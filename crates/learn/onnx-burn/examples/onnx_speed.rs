@@ -14,8 +14,10 @@ use burn_autodiff::Autodiff;
 use burn_core::tensor::ops::FloatTensorOps;
 use burn_core::tensor::{Shape, Tensor, TensorData, TensorPrimitive};
 use burn_flex::Flex;
-use onnx_burn::graph::{Graph, Node, Op};
-use onnx_burn::{Network, Operations};
+use onnx_burn::Network;
+use onnx_burn::graph::{Graph, Node};
+use ops::FrozenOps;
+use ops::frozen::Op;
 
 /// As in `hnerv`.
 #[global_allocator]
@@ -48,7 +50,7 @@ fn run(network: &Network<B>, input: &Tensor<B, 4>, rank: usize) -> Result<f64> {
 
 /// Milliseconds of a node's forward and backward pass.
 fn time(graph: &Graph, node: &Node) -> (f64, f64) {
-    let layer = B::layer(node, &Default::default());
+    let layer = B::prepare(&node.op, &node.shape, &Default::default());
     let mut best = (f64::INFINITY, f64::INFINITY);
     for _ in 0..ROUNDS {
         let leaf = |shape: &[usize]| {

@@ -1,11 +1,9 @@
 //! Constant tensors, as stored in a file and as computed at load.
 
 use half::f16;
+use ops::frozen::elements;
 
 use crate::proto;
-
-/// Most elements of a tensor, constant or not: a gibibyte.
-pub const MAX_ELEMENTS: usize = 1 << 28;
 
 /// A constant: everything of floating point is f32 here, all integers and truth values are i64.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +21,6 @@ pub enum Data {
     Float(Vec<f32>),
     /// Integers; truth values are 0 and 1.
     Int(Vec<i64>),
-}
-
-/// Number of elements, if a tensor may have that many.
-pub fn elements(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)).filter(|&count| count <= MAX_ELEMENTS)
 }
 
 impl Constant {

@@ -9,15 +9,16 @@ use burn_core::tensor::{Tensor, TensorPrimitive};
 use crate::build::build;
 use crate::error::{OnnxError, Problem};
 use crate::graph::{Graph, Id};
-use crate::layer::{Layer, Operations};
 use crate::model::{Model, Signature};
 use crate::optimize::optimize;
+use ops::FrozenOps;
+use ops::frozen::Prepared;
 
 /// Batch sizes that a network keeps itself ready for.
 const MAX_PLANS: usize = 3;
 
 /// A model whose one input is four-dimensional, on a device. Its weights are constants: gradients flow to its input alone.
-pub struct Network<B: Operations> {
+pub struct Network<B: FrozenOps> {
     path: PathBuf,
     model: Model,
     device: B::Device,
@@ -25,13 +26,13 @@ pub struct Network<B: Operations> {
     plans: Mutex<Vec<Arc<Plan<B>>>>,
 }
 
-impl<B: Operations> fmt::Debug for Network<B> {
+impl<B: FrozenOps> fmt::Debug for Network<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-impl<B: Operations> Network<B> {
+impl<B: FrozenOps> Network<B> {
     /// Reads an ONNX file and makes it ready for inputs `[n, channels, rows, columns]` of these sizes; [`Self::forward`]
     /// takes other `n`, too. Weights must be inside the file.
     pub fn read(path: &Path, input: [usize; 4], device: &B::Device) -> Result<Self, OnnxError> {
@@ -113,7 +114,7 @@ fn optimized(model: &Model, input: [usize; 4]) -> Result<Graph, Problem> {
 }
 
 /// A graph made ready for one input shape.
-struct Plan<B: Operations> {
+struct Plan<B: FrozenOps> {
     input: [usize; 4],
     output_shape: Vec<usize>,
     /// In the graph's order.
@@ -124,14 +125,14 @@ struct Plan<B: Operations> {
     values: usize,
 }
 
-struct Step<B: Operations> {
+struct Step<B: FrozenOps> {
     id: Id,
-    layer: Layer<B>,
+    run: Prepared<B>,
     /// What it reads, and whether nobody reads that later.
     inputs: Vec<(Id, bool)>,
 }
 
-impl<B: Operations> Plan<B> {
+impl<B: FrozenOps> Plan<B> {
     fn new(model: &Model, input: [usize; 4], device: &B::Device) -> Result<Self, Problem> {
         let graph = optimized(model, input)?;
         let mut steps: Vec<Step<B>> = Vec::new();
@@ -142,7 +143,7 @@ impl<B: Operations> Plan<B> {
             let last = node.inputs.iter().rev().map(|&input| (input, !std::mem::replace(&mut read[input], true)));
             let mut inputs: Vec<(Id, bool)> = last.collect();
             inputs.reverse();
-            steps.push(Step { id, layer: B::layer(node, device), inputs });
+            steps.push(Step { id, run: B::prepare(&node.op, &node.shape, device), inputs });
         }
         steps.reverse();
         let output_shape = graph.shape(graph.output()).to_vec();
@@ -156,7 +157,7 @@ impl<B: Operations> Plan<B> {
             let inputs = step.inputs.iter();
             let inputs = inputs.filter_map(|&(id, last)| if last { values[id].take() } else { values[id].clone() });
             let inputs = inputs.collect();
-            values[step.id] = Some((step.layer)(inputs));
+            values[step.id] = Some((step.run)(inputs));
         }
         let output = values.swap_remove(self.ends[1]);
         Tensor::from_primitive(TensorPrimitive::Float(output.expect("every node runs")))

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use burn_core::tensor::backend::AutodiffBackend;
 use dataset::Dataset;
-use engine::{Engine, FrozenEvaluators, HostState, Layers, Setup};
+use engine::{Engine, FrozenEvaluators, HostState, Setup};
 use metric::PerceptionStack;
 use onnx_burn::Network;
+use ops::Ops;
 use recipe::Recipe;
 use report::{Metrics, RunFolder};
 use repr::Clip;
@@ -29,7 +30,7 @@ pub struct Job<'a> {
 }
 
 /// A run between two of its steps, as it stands at its start.
-pub(crate) struct Opened<B: AutodiffBackend + Layers> {
+pub(crate) struct Opened<B: AutodiffBackend + Ops> {
     pub clip: Clip,
     pub engine: Engine<B>,
     pub metrics: Metrics,
@@ -37,7 +38,7 @@ pub(crate) struct Opened<B: AutodiffBackend + Layers> {
 }
 
 /// Checks that the parts of a job fit together, opens its folder and loads what a run goes on from.
-pub(crate) fn open<B: AutodiffBackend + Layers>(job: &Job<'_>, device: &B::Device) -> Result<Opened<B>, RunError> {
+pub(crate) fn open<B: AutodiffBackend + Ops>(job: &Job<'_>, device: &B::Device) -> Result<Opened<B>, RunError> {
     let Job { recipe, dataset, folder, .. } = job;
     let size = |(height, width): (usize, usize)| format!("{height}x{width}");
     let expected = recipe.decoder().output_size();
@@ -77,7 +78,7 @@ fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
 }
 
 /// The evaluators that the recipe names, as networks that can be trained through.
-fn networks<B: AutodiffBackend + Layers>(
+fn networks<B: AutodiffBackend + Ops>(
     recipe: &Recipe,
     camera: (usize, usize),
     device: &B::Device,

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use burn_core::tensor::backend::AutodiffBackend;
-use engine::{Batch, Engine, Layers, Origin, Parameters, schedule};
+use engine::{Batch, Engine, Origin, Parameters, schedule};
 use evaluate::{Evaluation, evaluate};
 use metric::PerceptionStack;
+use ops::Ops;
 use recipe::{Start, TrainingStage};
 use report::{EpochLine, Metrics};
 use repr::Clip;
@@ -35,7 +36,7 @@ pub enum Outcome {
 }
 
 /// Runs a job on a device, until all stages are done or the observer interrupts.
-pub(crate) fn run_on<B: AutodiffBackend + Layers>(
+pub(crate) fn run_on<B: AutodiffBackend + Ops>(
     mut job: Job<'_>,
     device: &B::Device,
     observer: &mut dyn Observer,
@@ -52,7 +53,7 @@ pub(crate) fn run_on<B: AutodiffBackend + Layers>(
 }
 
 /// A run between two of its steps.
-struct Session<'a, 'j, B: AutodiffBackend + Layers> {
+struct Session<'a, 'j, B: AutodiffBackend + Ops> {
     job: &'a Job<'j>,
     clip: Clip,
     engine: Engine<B>,
@@ -64,7 +65,7 @@ struct Session<'a, 'j, B: AutodiffBackend + Layers> {
     last_saved: Instant,
 }
 
-impl<'a, 'j, B: AutodiffBackend + Layers> Session<'a, 'j, B> {
+impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
     fn new(job: &'a Job<'j>, opened: Opened<B>) -> Self {
         let Opened { clip, engine, metrics, position } = opened;
         let (now, before) = (Instant::now(), position.seconds);

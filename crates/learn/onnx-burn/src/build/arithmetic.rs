@@ -5,8 +5,8 @@ use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 use super::fold::widen;
 use super::{Call, Fault, Result, Value, axes};
 use crate::constant::{Constant, Data};
-use crate::graph::{Binary, Conv, Op, Reduction, broadcast};
-use crate::pointwise::{Builder, Program, Step};
+use ops::frozen::{Binary, Conv, Op, Reduction, broadcast};
+use ops::frozen::{Builder, Program, Step};
 
 impl Call<'_> {
     /// A function of one tensor's elements.

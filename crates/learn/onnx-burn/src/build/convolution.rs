@@ -1,8 +1,8 @@
 //! Windows that slide over rows and columns.
 
 use super::{Call, Result, Value};
-use crate::constant::elements;
-use crate::graph::{Binary, Conv, ConvShape, ConvSource, Op, Reduction};
+use ops::frozen::elements;
+use ops::frozen::{Binary, Conv, ConvShape, ConvSource, Op, Reduction};
 
 /// Where windows are.
 struct Windows {

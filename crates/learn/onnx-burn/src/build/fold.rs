@@ -6,9 +6,10 @@ use std::sync::Arc;
 use gradients::frozen::Pointwise;
 
 use super::{Fault, Result};
-use crate::constant::{Constant, Data, DataType, elements};
-use crate::graph::{Binary, Op, Reduction, broadcast};
+use crate::constant::{Constant, Data, DataType};
 use crate::proto;
+use ops::frozen::elements;
+use ops::frozen::{Binary, Op, Reduction, broadcast};
 
 /// The result of those of the file's operations that are known for constants alone, and of those that must be exact for
 /// integers; none for any other.

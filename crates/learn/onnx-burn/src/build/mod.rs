@@ -14,11 +14,13 @@ mod shapes;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::constant::{Constant, Data, MAX_ELEMENTS};
+use crate::constant::{Constant, Data};
 use crate::error::Problem;
-use crate::graph::{Graph, Id, Op};
+use crate::graph::{Graph, Id};
 use crate::model::{Model, is_onnx, listed, name_of};
 use crate::proto;
+use ops::frozen::MAX_ELEMENTS;
+use ops::frozen::Op;
 
 pub use arithmetic::step;
 

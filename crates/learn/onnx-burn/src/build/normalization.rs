@@ -2,8 +2,8 @@
 
 use super::{Call, Result, Value, axis};
 use crate::constant::{Constant, Data};
-use crate::graph::{Binary, Conv, Op, Reduction};
-use crate::pointwise::{Program, Step};
+use ops::frozen::{Binary, Conv, Op, Reduction};
+use ops::frozen::{Program, Step};
 
 const TRAINING: &str = "it is in training mode";
 

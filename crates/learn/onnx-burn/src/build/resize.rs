@@ -1,8 +1,8 @@
 //! Resizing, as repetition or as a matrix along each axis.
 
 use super::{Call, Result, Value};
-use crate::constant::elements;
-use crate::graph::Op;
+use ops::frozen::Op;
+use ops::frozen::elements;
 
 /// How an axis is resized.
 struct Sampling {

@@ -1,8 +1,9 @@
 //! Operations that move elements without changing them.
 
 use super::{Call, Result, Value, axes, axis, fold};
-use crate::constant::{Constant, Data, DataType, MAX_ELEMENTS};
-use crate::graph::Op;
+use crate::constant::{Constant, Data, DataType};
+use ops::frozen::MAX_ELEMENTS;
+use ops::frozen::Op;
 
 impl Call<'_> {
     pub(super) fn cast(&mut self) -> Result<Value> {
@@ -112,7 +113,7 @@ impl Call<'_> {
         let rank = from.len().max(target.len());
         let (from, target) = (fold::widen(&from, rank), fold::widen(&target, rank));
         let shape =
-            crate::graph::broadcast(&from, &target).ok_or_else(|| format!("{from:?} cannot become {target:?}"))?;
+            ops::frozen::broadcast(&from, &target).ok_or_else(|| format!("{from:?} cannot become {target:?}"))?;
         let x = self.reshaped(x, from.clone())?;
         if shape == from { Ok(x) } else { self.emit(Op::Expand { shape }, vec![x]) }
     }

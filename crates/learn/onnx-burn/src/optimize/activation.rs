@@ -1,6 +1,7 @@
 //! A program right after a convolution becomes part of it.
 
-use crate::graph::{Graph, Op};
+use crate::graph::Graph;
+use ops::frozen::Op;
 
 /// Attaches every program to the convolution before it, where nobody else reads that.
 pub fn attach(graph: &mut Graph) {
@@ -22,8 +23,8 @@ pub fn attach(graph: &mut Graph) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Binary, Conv};
-    use crate::pointwise::{Program, Step};
+    use ops::frozen::{Binary, Conv};
+    use ops::frozen::{Program, Step};
 
     #[test]
     fn a_program_joins_its_convolution_unless_that_is_read_elsewhere() {

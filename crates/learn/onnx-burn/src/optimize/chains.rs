@@ -1,8 +1,9 @@
 //! Chains of functions of the same tensor's elements become one program: `x * sigmoid(x)`, GELU and the like.
 
 use crate::build::step;
-use crate::graph::{Graph, Id, Op};
-use crate::pointwise::Program;
+use crate::graph::{Graph, Id};
+use ops::frozen::Op;
+use ops::frozen::Program;
 
 /// Longest program that is made of shorter ones.
 const MAX_STEPS: usize = 64;
@@ -64,8 +65,8 @@ fn common(graph: &Graph, reader: Id, a: Id, b: Id) -> Option<(Id, Program, Progr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Binary;
-    use crate::pointwise::Step;
+    use ops::frozen::Binary;
+    use ops::frozen::Step;
 
     fn unary(graph: &mut Graph, step: fn(usize) -> Step, x: Id) -> Id {
         graph.add(Op::Pointwise(Program::new(|p, x| p.push(step(x)))), vec![x], "").unwrap()

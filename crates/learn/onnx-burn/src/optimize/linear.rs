@@ -2,7 +2,8 @@
 //! layer scale folded into the convolution before or after it, parallel branches added up to one kernel (RepVGG, Ding et al.
 //! 2021).
 
-use crate::graph::{Binary, Conv, ConvShape, Graph, Id, Op};
+use crate::graph::{Graph, Id};
+use ops::frozen::{Binary, Conv, ConvShape, Op};
 
 /// Folds until there is nothing left to fold.
 pub fn fold(graph: &mut Graph) {
@@ -166,7 +167,7 @@ fn regrouped(conv: &Conv, groups: usize) -> Option<Conv> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::ConvSource;
+    use ops::frozen::ConvSource;
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed * 104_729) % 101) as f32 / 50.0 - 1.0).collect()

@@ -1,6 +1,7 @@
 //! A convolution reads what was put side by side or repeated for it without that being done.
 
-use crate::graph::{ConvSource, Graph, Id, MAX_SOURCES, Op};
+use crate::graph::{Graph, Id};
+use ops::frozen::{ConvSource, MAX_SOURCES, Op};
 
 /// Lets every convolution of one group that alone reads a concatenation of channels, or repeated rows and columns, read
 /// what those were made of.
@@ -53,7 +54,7 @@ fn repeated(graph: &Graph, id: Id) -> (Id, ConvSource) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Conv;
+    use ops::frozen::Conv;
 
     #[test]
     fn a_convolution_reads_the_parts_of_what_was_put_together_for_it() {

@@ -1,7 +1,6 @@
 //! Tiny models made here, through everything from the file to the gradient.
 
 mod damage;
-mod layers;
 mod networks;
 mod operations;
 

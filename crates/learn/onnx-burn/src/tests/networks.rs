@@ -1,7 +1,7 @@
 //! Whole networks: batches, passes, what is refused.
 
 use super::*;
-use crate::graph::Op;
+use ops::frozen::Op;
 
 fn kinds(network: &Network<B>, input: [usize; 4]) -> Vec<&'static str> {
     let graph = network.graph(input).unwrap();

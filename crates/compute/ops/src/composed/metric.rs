@@ -5,15 +5,14 @@ use burn_core::tensor::backend::Backend;
 use burn_core::tensor::{Int, Tensor, TensorData};
 use frames::{Planes, resize_bicubic, resize_bilinear};
 
-use crate::layers::CameraChain;
-use recipe::{SegmentationKind, SegmentationTerm};
+use crate::metric::{PixelLoss, RoundTripSizes, SegmentationLoss, Segmented};
 
-/// What [`crate::layers::Layers::round_trip`] computes: resampling is two products with constant matrices, which every backend
+/// What [`crate::MetricOps::round_trip`] computes: resampling is two products with constant matrices, which every backend
 /// can differentiate (burn's GPU backends have no backward for `interpolate`).
-pub fn round_trip<B: Backend>(x: Tensor<B, 4>, chain: CameraChain) -> Tensor<B, 4> {
+pub fn round_trip<B: Backend>(x: Tensor<B, 4>, sizes: RoundTripSizes) -> Tensor<B, 4> {
     let [n, c, height, width] = x.dims();
     let device = x.device();
-    let ((camera_h, camera_w), (input_h, input_w)) = (chain.camera, chain.input);
+    let ((camera_h, camera_w), (input_h, input_w)) = (sizes.camera, sizes.input);
     let resample = |x: Tensor<B, 3>, resize: Resize, [from_h, from_w]: [usize; 2], [to_h, to_w]: [usize; 2]| {
         let rows = matrix::<B>(resize, from_h, to_h, &device).unsqueeze();
         let columns = matrix::<B>(resize, from_w, to_w, &device).transpose().unsqueeze();
@@ -41,7 +40,7 @@ fn matrix<B: Backend>(resize: Resize, from: usize, to: usize, device: &B::Device
     Tensor::from_data(TensorData::new(rows, [to, from]), device)
 }
 
-/// What [`crate::layers::Layers::yuv6`] computes.
+/// What [`crate::MetricOps::yuv6`] computes.
 pub fn yuv6<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     let [n, c, h, w] = x.dims();
     let frames = c / 3;
@@ -66,38 +65,37 @@ pub fn yuv6<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     Tensor::cat(planes, 1).reshape([n, frames * 6, h / 2, w / 2])
 }
 
-/// What [`crate::layers::Layers::segmentation`] computes.
+/// What [`crate::MetricOps::segmentation`] computes.
 pub fn segmentation<B: Backend>(
     logits: Tensor<B, 4>,
-    classes: Vec<u8>,
-    config: &SegmentationTerm,
-) -> (Tensor<B, 1>, Vec<f64>) {
+    classes: Tensor<B, 3, Int>,
+    loss: &SegmentationLoss,
+) -> Segmented<B> {
     let [n, count, h, w] = logits.dims();
-    let classes: Vec<i32> = classes.into_iter().map(i32::from).collect();
-    let classes = Tensor::<B, 4, Int>::from_data(TensorData::new(classes, [n, 1, h, w]), &logits.device());
+    let classes: Tensor<B, 4, Int> = classes.reshape([n, 1, h, w]);
     let own = logits.clone().gather(1, classes.clone());
     let index: Vec<i32> = (0..count as i32).collect();
     let index = Tensor::<B, 4, Int>::from_data(TensorData::new(index, [1, count, 1, 1]), &logits.device());
     let others = logits.clone().mask_fill(index.equal(classes), f32::MIN);
     let margin = own.clone() - others.max_dim(1);
-    let shares = margin.clone().lower_elem(0.0).float().reshape([n, h * w]).mean_dim(1).into_data();
-    let mut losses = match config.kind {
-        SegmentationKind::CrossEntropy => {
+    let wrong = margin.clone().lower_elem(0.0).int().reshape([n, h * w]).sum_dim(1).reshape([n]);
+    let mut losses = match loss.pixel {
+        PixelLoss::CrossEntropy => {
             let largest = logits.clone().max_dim(1).detach();
             (logits - largest.clone()).exp().sum_dim(1).log() + largest - own
         }
-        SegmentationKind::Softplus => {
+        PixelLoss::Softplus { tau } => {
             // softplus(x) = max(x, 0) + log(1 + exp(-|x|)), which no margin overflows.
-            let x = margin.clone() / -config.tau;
-            (x.clone().clamp_min(0.0) + (x.abs().neg().exp() + 1.0).log()) * config.tau
+            let x = margin.clone() / -tau;
+            (x.clone().clamp_min(0.0) + (x.abs().neg().exp() + 1.0).log()) * tau
         }
-        SegmentationKind::Sigmoid => burn_core::tensor::activation::sigmoid(margin.clone() / -config.tau),
+        PixelLoss::Sigmoid { tau } => burn_core::tensor::activation::sigmoid(margin.clone() / -tau),
     };
-    if config.hard > 0.0 {
-        let hard = margin.lower_elem(config.hard_margin).float();
-        losses = losses * (hard * config.hard + 1.0);
+    if let Some(hard) = loss.hard {
+        let near = margin.lower_elem(hard.threshold).float();
+        losses = losses * (near * hard.factor + 1.0);
     }
-    (losses.mean(), shares.iter::<f64>().collect())
+    Segmented { loss: losses.mean(), wrong }
 }
 
 #[cfg(test)]
@@ -106,6 +104,7 @@ mod tests {
     use burn_flex::Flex;
 
     use super::*;
+    use crate::metric::Hard;
 
     type B = Autodiff<Flex>;
 
@@ -123,14 +122,14 @@ mod tests {
 
     #[test]
     fn the_round_trip_is_what_inflate_writes_and_the_metric_reads() {
-        let (native, chain) = ([6, 8], CameraChain { camera: (15, 19), input: (8, 10) });
+        let (native, sizes) = ([6, 8], RoundTripSizes { camera: (15, 19), input: (8, 10) });
         // A scale beyond 1 so that some values are clamped.
         let x = noise(2 * 3 * 48, 1.2);
-        let found = values(round_trip(tensor(x.clone(), [2, 3, 6, 8]), chain));
+        let found = values(round_trip(tensor(x.clone(), [2, 3, 6, 8]), sizes));
         for (frame, found) in x.chunks(3 * 48).zip(found.chunks(3 * 80)) {
             let planes = Planes::new(3, native[0], native[1], frame.iter().map(|v| v * 255.0).collect()).unwrap();
-            let camera = resize_bicubic(&planes, chain.camera.0, chain.camera.1).to_rgb();
-            let expected = camera.resize_bilinear(chain.input.0, chain.input.1);
+            let camera = resize_bicubic(&planes, sizes.camera.0, sizes.camera.1).to_rgb();
+            let expected = camera.resize_bilinear(sizes.input.0, sizes.input.1);
             let worst = expected.data().iter().zip(found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 1e-3, "off by {worst}");
         }
@@ -138,10 +137,10 @@ mod tests {
 
     #[test]
     fn the_gradient_passes_the_rounding_but_not_the_clamp() {
-        let chain = CameraChain { camera: (12, 16), input: (6, 8) };
+        let sizes = RoundTripSizes { camera: (12, 16), input: (6, 8) };
         let gradient = |level: f32| {
             let x = tensor(vec![level; 48], [1, 1, 6, 8]).require_grad();
-            let gradients = round_trip(x.clone(), chain).sum().backward();
+            let gradients = round_trip(x.clone(), sizes).sum().backward();
             x.grad(&gradients).unwrap().sum().into_scalar()
         };
         // A constant picture: every output pixel is 255 times the level.
@@ -165,20 +164,22 @@ mod tests {
     fn segmentation_losses_have_their_textbook_values() {
         // Two pixels of three classes; margins 2 - 1 = 1 and 0 - 3 = -3.
         let logits = || tensor(vec![2.0, 3.0, 1.0, 0.0, -1.0, -2.0], [1, 3, 1, 2]);
-        let loss = |kind, hard| {
-            let config = SegmentationTerm { kind, weight: 100.0, tau: 0.5, hard, hard_margin: 0.9 };
-            let (loss, shares) = segmentation(logits(), vec![0, 1], &config);
-            assert_eq!(shares, [0.5]);
-            f64::from(loss.into_scalar())
+        let loss = |pixel, factor| {
+            let hard = (factor > 0.0).then_some(Hard { factor, threshold: 0.9 });
+            let classes = Tensor::from_data(TensorData::new(vec![0, 1], [1, 1, 2]), &Default::default());
+            let found = segmentation(logits(), classes, &SegmentationLoss { pixel, hard });
+            assert_eq!(found.wrong.into_data().iter::<i32>().collect::<Vec<_>>(), [1]);
+            f64::from(found.loss.into_scalar())
         };
+        let (softened, counted) = (PixelLoss::Softplus { tau: 0.5 }, PixelLoss::Sigmoid { tau: 0.5 });
         let log_sum = |a: f64, b: f64, c: f64| (a.exp() + b.exp() + c.exp()).ln();
         let entropies = [log_sum(2.0, 1.0, -1.0) - 2.0, log_sum(3.0, 0.0, -2.0)];
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-5, "{a} against {b}");
-        close(loss(SegmentationKind::CrossEntropy, 0.0), (entropies[0] + entropies[1]) / 2.0);
+        close(loss(PixelLoss::CrossEntropy, 0.0), (entropies[0] + entropies[1]) / 2.0);
         let softplus = |margin: f64| 0.5 * (1.0 + (-margin / 0.5).exp()).ln();
-        close(loss(SegmentationKind::Softplus, 0.0), (softplus(1.0) + softplus(-3.0)) / 2.0);
-        close(loss(SegmentationKind::Softplus, 4.0), (softplus(1.0) + 5.0 * softplus(-3.0)) / 2.0);
+        close(loss(softened, 0.0), (softplus(1.0) + softplus(-3.0)) / 2.0);
+        close(loss(softened, 4.0), (softplus(1.0) + 5.0 * softplus(-3.0)) / 2.0);
         let sigmoid = |margin: f64| 1.0 / (1.0 + (margin / 0.5).exp());
-        close(loss(SegmentationKind::Sigmoid, 0.0), (sigmoid(1.0) + sigmoid(-3.0)) / 2.0);
+        close(loss(counted, 0.0), (sigmoid(1.0) + sigmoid(-3.0)) / 2.0);
     }
 }

@@ -1,27 +1,14 @@
-//! One node on different backends: outputs and gradients agree.
+//! One operation of a frozen network on different backends: outputs and gradients agree.
 
-use burn_core::tensor::TensorPrimitive;
 use burn_core::tensor::backend::AutodiffBackend;
+use burn_core::tensor::{Tensor, TensorData, TensorPrimitive};
 
-use super::{Tensor, TensorData, noise};
+use super::{B as Cpu, noise};
 use crate::composed;
-use crate::graph::{Binary, Conv, ConvShape, ConvSource, Graph, Node, Op, Reduction};
-use crate::layer::{Layer, Operations};
-use crate::pointwise::{Program, Step};
-
-type Cpu = burn_autodiff::Autodiff<burn_flex::Flex>;
-
-/// A node that reads inputs of these shapes.
-fn node(op: &Op, inputs: &[&[usize]]) -> Node {
-    let mut graph = Graph::default();
-    let ids = inputs.iter().map(|shape| graph.add(Op::Input { shape: shape.to_vec() }, Vec::new(), "").unwrap());
-    let ids = ids.collect();
-    let id = graph.add(op.clone(), ids, "node").unwrap();
-    graph.node(id).clone()
-}
+use crate::frozen::{Binary, Conv, ConvShape, ConvSource, FrozenOps, Op, Prepared, Program, Reduction, Step};
 
 /// The output and, if asked for, the gradients of the inputs, for inputs between 0.3 and 2.3.
-fn run<B: AutodiffBackend>(layer: &Layer<B>, node: &Node, inputs: &[&[usize]], gradients: bool) -> Vec<Vec<f32>> {
+fn run<B: AutodiffBackend>(op: &Prepared<B>, shape: &[usize], inputs: &[&[usize]], gradients: bool) -> Vec<Vec<f32>> {
     let device = Default::default();
     let count = |shape: &[usize]| shape.iter().product();
     let leaves = inputs.iter().enumerate().map(|(seed, shape)| {
@@ -34,26 +21,27 @@ fn run<B: AutodiffBackend>(layer: &Layer<B>, node: &Node, inputs: &[&[usize]], g
         .iter()
         .zip(inputs)
         .map(|(leaf, shape)| B::float_reshape(leaf.clone().into_primitive().tensor(), shape.to_vec().into()));
-    let output = B::float_reshape(layer(read.collect()), vec![count(&node.shape)].into());
+    let output = B::float_reshape(op(read.collect()), vec![count(shape)].into());
     let output = Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(output));
     let values = |data: TensorData| data.iter::<f32>().collect::<Vec<f32>>();
     let mut found = vec![values(output.to_data())];
     if gradients {
-        let weight = Tensor::from_data(TensorData::new(noise(99, count(&node.shape)), [count(&node.shape)]), &device);
+        let weight = Tensor::from_data(TensorData::new(noise(99, count(shape)), [count(shape)]), &device);
         let all = (output * weight).sum().backward();
         found.extend(leaves.iter().map(|leaf| values(leaf.grad(&all).unwrap().into_data())));
     }
     found
 }
 
-/// What `B` makes of a node is what burn's operations make of it on the processor.
-fn agree<B: Operations + AutodiffBackend>(op: &Op, inputs: &[&[usize]]) {
-    let node = node(op, inputs);
-    let (layer, composed) = (B::layer(&node, &Default::default()), composed::layer::<Cpu>(&node, &Default::default()));
+/// What `B` makes of an operation is what burn's operations make of it on the processor.
+fn agree<B: FrozenOps + AutodiffBackend>(op: &Op, inputs: &[&[usize]]) {
+    let shape = op.shape(inputs).unwrap();
+    let found = B::prepare(op, &shape, &Default::default());
+    let expected = composed::prepare::<Cpu>(op, &shape, &Default::default());
     for gradients in [true, false] {
-        let pairs =
-            run::<B>(&layer, &node, inputs, gradients).into_iter().zip(run::<Cpu>(&composed, &node, inputs, gradients));
-        for (index, (a, b)) in pairs.enumerate() {
+        let found = run::<B>(&found, &shape, inputs, gradients);
+        let expected = run::<Cpu>(&expected, &shape, inputs, gradients);
+        for (index, (a, b)) in found.into_iter().zip(expected).enumerate() {
             assert_eq!(a.len(), b.len());
             let scale = b.iter().fold(1e-3f32, |largest, v| v.abs().max(largest));
             let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -79,7 +67,7 @@ fn conv(sources: &[(usize, usize)], outputs: usize, groups: usize, activation: O
     Conv { shape, weight, bias: noise(8, outputs), activation }
 }
 
-fn convolutions<B: Operations + AutodiffBackend>() {
+fn convolutions<B: FrozenOps + AutodiffBackend>() {
     let mut odd = conv(&[(6, 1)], 4, 2, Some(silu()));
     (odd.shape.stride, odd.shape.padding, odd.shape.dilation) = ([2, 1], [2, 1, 0, 3], [1, 2]);
     let agree = |conv: Conv, inputs: &[&[usize]]| agree::<B>(&Op::Conv(Box::new(conv)), inputs);
@@ -90,7 +78,7 @@ fn convolutions<B: Operations + AutodiffBackend>() {
     agree(Conv::channelwise(noise(1, 5), noise(2, 5)), &[&[2, 5, 9, 11]]);
 }
 
-fn elementwise<B: Operations + AutodiffBackend>() {
+fn elementwise<B: FrozenOps + AutodiffBackend>() {
     agree::<B>(&Op::Pointwise(silu()), &[&[2, 3, 80, 90]]);
     agree::<B>(&Op::Pointwise(silu()), &[&[5, 7]]);
     let every = Program::new(|p, x| {
@@ -128,7 +116,7 @@ fn elementwise<B: Operations + AutodiffBackend>() {
     }
 }
 
-fn all_others<B: Operations + AutodiffBackend>() {
+fn all_others<B: FrozenOps + AutodiffBackend>() {
     let image: &[&[usize]] = &[&[2, 3, 8, 9]];
     let agree = |op: Op, inputs: &[&[usize]]| agree::<B>(&op, inputs);
     for axes in [vec![2, 3], vec![1], vec![0, 3]] {

@@ -1,16 +1,14 @@
-//! Nodes out of burn's operations.
+//! The operations of frozen networks.
 
 use burn_core::tensor::backend::Backend;
 use burn_core::tensor::ops::{ConvOptions, FloatTensor, PaddedConvOptions};
 use burn_core::tensor::{Int, Scalar, Shape, Slice, Tensor, TensorData, TensorMetadata, TensorPrimitive};
 
-use crate::graph::{Binary, Conv, Node, Op, Reduction};
-use crate::layer::Layer;
-use crate::pointwise::{Program, Step};
+use crate::frozen::{Binary, Conv, ConvShape, Op, Prepared, Program, Reduction, Step};
 
-/// [`crate::Operations::layer`].
-pub fn layer<B: Backend>(node: &Node, device: &B::Device) -> Layer<B> {
-    match node.op.clone() {
+/// [`crate::FrozenOps::prepare`].
+pub fn prepare<B: Backend>(op: &Op, _shape: &[usize], device: &B::Device) -> Prepared<B> {
+    match op.clone() {
         Op::Input { .. } => Box::new(only),
         Op::Constant { shape, values } => {
             let tensor = B::float_from_data(TensorData::new(values, shape), device);
@@ -62,21 +60,21 @@ pub fn layer<B: Backend>(node: &Node, device: &B::Device) -> Layer<B> {
     }
 }
 
-/// The one input. A graph's nodes have as many inputs as their operations take.
-pub fn only<T>(mut inputs: Vec<T>) -> T {
+/// The one input. There are as many as an operation takes.
+fn only<T>(mut inputs: Vec<T>) -> T {
     inputs.swap_remove(0)
 }
 
-fn two<B: Backend>(step: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>) -> Layer<B> {
+fn two<B: Backend>(step: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>) -> Prepared<B> {
     Box::new(move |mut inputs| {
         let b = inputs.swap_remove(1);
         step(only(inputs), b)
     })
 }
 
-fn convolution<B: Backend>(conv: Conv, device: &B::Device) -> Layer<B> {
+fn convolution<B: Backend>(conv: Conv, device: &B::Device) -> Prepared<B> {
     let Conv { shape, weight, bias, activation } = conv;
-    let gradients::frozen::ConvShape { sources, outputs, kernel, stride, padding, dilation, groups } = shape;
+    let ConvShape { sources, outputs, kernel, stride, padding, dilation, groups } = shape;
     let inputs = weight.len() / (outputs * kernel[0] * kernel[1]);
     let weight = Tensor::<B, 4>::from_data(TensorData::new(weight, [outputs, inputs, kernel[0], kernel[1]]), device);
     let bias = Tensor::<B, 1>::from_data(TensorData::new(bias, [outputs]), device);
@@ -173,7 +171,7 @@ fn upsample<B: Backend>(x: FloatTensor<B>, factor: usize) -> FloatTensor<B> {
 }
 
 /// The axis goes last, then everything is rows times the matrix.
-fn interpolation<B: Backend>(axis: usize, size: usize, matrix: Vec<f32>, device: &B::Device) -> Layer<B> {
+fn interpolation<B: Backend>(axis: usize, size: usize, matrix: Vec<f32>, device: &B::Device) -> Prepared<B> {
     let before = matrix.len() / size;
     let matrix = Tensor::<B, 2>::from_data(TensorData::new(matrix, [size, before]), device).transpose();
     Box::new(move |inputs| {

@@ -1,6 +1,6 @@
 //! Programs: functions of one value, applied to every element of a tensor.
 
-pub use gradients::frozen::Step;
+use gradients::frozen::Step;
 
 /// Indices of the steps that a step takes.
 fn operands(step: Step) -> impl Iterator<Item = usize> {

@@ -1,0 +1,27 @@
+//! The operations that training needs of a burn backend: traits with tensors of the device in and out, what they mean, and who
+//! runs them.
+//!
+//! - [`DecoderOps`]: the decoder's layers; [`MetricOps`]: the way from its frames to the evaluators and to a loss;
+//!   [`FrozenOps`]: the [operations](frozen::Op) of networks whose weights never change. [`Ops`] is all of them.
+//! - [`composed`]: what each operation means, out of burn's own, on any device and differentiable there.
+//! - The processor's implementations run the kernels of [`gradients`], one autodiff node each; tests hold both together.
+//!
+//! A backend joins by implementing the traits: out of [`composed`] to begin with, operation by operation by something faster.
+
+mod backends;
+pub mod composed;
+mod decoder;
+pub mod frozen;
+mod metric;
+mod processor;
+#[cfg(test)]
+mod tests;
+
+pub use decoder::{ConvWeights, DecoderOps};
+pub use frozen::FrozenOps;
+pub use metric::{Hard, MetricOps, PixelLoss, RoundTripSizes, SegmentationLoss, Segmented};
+
+/// A backend that has all operations.
+pub trait Ops: DecoderOps + MetricOps + FrozenOps {}
+
+impl<B: DecoderOps + MetricOps + FrozenOps> Ops for B {}

@@ -1,0 +1,31 @@
+//! The decoder's layers.
+
+use super::{B, agree, conv, tensor};
+use crate::decoder::ConvWeights;
+use crate::{composed, processor};
+
+#[test]
+fn stages_agree_with_burns_operations() {
+    for (kernel, upscale, outputs) in [(3, 2, 5), (1, 3, 4), (3, 1, 5), (3, 4, 2)] {
+        let x = tensor(1, [2, 5, 7, 9]);
+        let main = conv(2, outputs * upscale * upscale, 5 * kernel * kernel);
+        let skip = (outputs != 5).then(|| conv(4, outputs, 5));
+        let fused = processor::stage(x.clone(), main.clone(), skip.clone(), kernel, upscale);
+        let composed = composed::stage(x.clone(), main.clone(), skip.clone(), kernel, upscale);
+        let weights: Vec<&ConvWeights<B>> = std::iter::once(&main).chain(&skip).collect();
+        agree(&x, &weights, fused, composed);
+    }
+}
+
+#[test]
+fn refine_and_heads_agree_with_burns_operations() {
+    let x = tensor(1, [2, 5, 11, 13]);
+    let (first, second) = (conv(2, 3, 45), conv(4, 5, 27));
+    let fused = processor::refine(x.clone(), first.clone(), second.clone(), 2, 0.3);
+    let composed = composed::refine(x.clone(), first.clone(), second.clone(), 2, 0.3);
+    agree(&x, &[&first, &second], fused, composed);
+
+    // A leaf serves one backward pass.
+    let (x, rgb) = (tensor(1, [2, 5, 11, 13]), conv(6, 6, 45));
+    agree(&x, &[&rgb], processor::heads(x.clone(), rgb.clone()), composed::heads(x.clone(), rgb.clone()));
+}
