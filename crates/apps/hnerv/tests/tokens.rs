@@ -91,34 +91,6 @@ fn a_prior_is_needed_again() {
 }
 
 #[test]
-fn a_table_shows_every_coder_lossless() {
-    let bench = with_segments();
-    bench.succeeds("tokens train in/0 -o prior.bin");
-    let table = bench.succeeds("tokens bench in/1 --prior prior.bin");
-    for name in [
-        "int16",
-        "packed 10 bits",
-        "LZMA",
-        "LZMA, transposed",
-        "LZMA, delta",
-        "Zstandard 19",
-        "Brotli 11",
-        "hnerv tokens",
-    ] {
-        let row = table
-            .lines()
-            .find(|line| line.starts_with(&format!("| {name} |")))
-            .unwrap_or_else(|| panic!("{name}: {table}"));
-        assert!(row.contains("| yes |"), "{row}");
-    }
-    assert!(table.contains("| packed 10 bits | 1.0000 | 1.0000 | 1.0000 | 1.0000 |"), "{table}");
-    assert!(
-        !table.contains("| NO |") && table.contains("hnerv tokens, with a prior") && table.contains("counted in once"),
-        "{table}"
-    );
-}
-
-#[test]
 fn a_submission_restores_its_files() {
     let bench = with_segments();
     bench.write("decoder", "#!/bin/sh\n");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mixing::{Decoder, Encoder};
 use rayon::prelude::*;
 
-use crate::TokensError;
+use crate::error::TokensError;
 use crate::format::{self, Entry, Group, Header, Parts};
 use crate::model::{Grid, Model, table_bits};
 use crate::npy::Npy;
@@ -15,7 +15,7 @@ use crate::order::Order;
 use crate::prior::Prior;
 
 /// Takes a file's bytes as they are decoded.
-pub type Sink<'a> = dyn Fn(&Entry, Vec<u8>) -> Result<(), TokensError> + Sync + 'a;
+pub type Sink<'a, E> = dyn Fn(&Entry, Vec<u8>) -> Result<(), E> + Sync + 'a;
 
 /// Segments that the codebook's order is learned from, spread over all.
 const SAMPLE: usize = 16;
@@ -80,7 +80,7 @@ struct Survey {
 
 impl Survey {
     /// Looks at all `count` segments.
-    fn new(count: usize, load: &Load<'_>) -> Result<Self, TokensError> {
+    fn new<E: From<TokensError> + Send>(count: usize, load: &Load<'_, E>) -> Result<Self, E> {
         let stride = count.div_ceil(SAMPLE).max(1);
         let look = |i| {
             let Segment { name, npy } = load(i)?;
@@ -88,7 +88,7 @@ impl Survey {
             let tokens = npy.tokens.len();
             Ok((name, largest, tokens, (i % stride == 0).then_some(npy)))
         };
-        let found = (0..count).into_par_iter().map(look).collect::<Result<Vec<_>, TokensError>>()?;
+        let found = (0..count).into_par_iter().map(look).collect::<Result<Vec<_>, E>>()?;
         let mut survey = Self::default();
         for (name, largest, tokens, npy) in found {
             survey.names.push(name);
@@ -118,18 +118,18 @@ impl Survey {
 }
 
 /// Gives the segment of a number; is asked twice for each.
-pub type Load<'a> = dyn Fn(usize) -> Result<Segment, TokensError> + Sync + 'a;
+pub type Load<'a, E> = dyn Fn(usize) -> Result<Segment, E> + Sync + 'a;
 
 /// Writes an archive of `count` segments to `out`; `done` is told how many are coded.
 ///
 /// The same segments and options give the same bytes on every machine, for any number of threads.
-pub fn compress(
+pub fn compress<E: From<TokensError> + Send>(
     count: usize,
-    load: &Load<'_>,
+    load: &Load<'_, E>,
     options: &Options<'_>,
     out: &mut impl Write,
     done: &(dyn Fn(usize) + Sync),
-) -> Result<Summary, TokensError> {
+) -> Result<Summary, E> {
     let survey = Survey::new(count, load)?;
     let order = survey.order(options.prior)?;
     let coded_order = match options.prior {
@@ -138,7 +138,7 @@ pub fn compress(
     };
     let header = Header { bits: order.bits(), prior: options.prior.map(Prior::id), order: coded_order };
     let header = format::header(&header);
-    out.write_all(&header)?;
+    out.write_all(&header).map_err(TokensError::from)?;
 
     let numbers: Vec<usize> = (0..count).collect();
     let groups: Vec<&[usize]> = numbers.chunks(options.group.get()).collect();
@@ -150,20 +150,20 @@ pub fn compress(
     // As many at a time as there are threads, so that what waits to be written does not pile up.
     for batch in groups.chunks(rayon::current_num_threads()) {
         let code = |group: &&[usize]| {
-            let segments = group.iter().map(|&i| load(i).and_then(|segment| survey.check(i, segment, order.bits())));
-            let segments = segments.collect::<Result<Vec<_>, _>>()?;
-            encode_group(&segments, &order, options.prior, &segment_done)
+            let segments = group.iter().map(|&i| Ok(survey.check(i, load(i)?, order.bits())?));
+            let segments = segments.collect::<Result<Vec<_>, E>>()?;
+            Ok(encode_group(&segments, &order, options.prior, &segment_done)?)
         };
-        for coded in batch.par_iter().map(code).collect::<Vec<_>>() {
+        for coded in batch.par_iter().map(code).collect::<Vec<Result<_, E>>>() {
             let (group, payload, file_bytes) = coded?;
-            out.write_all(&payload)?;
+            out.write_all(&payload).map_err(TokensError::from)?;
             summary.archive_bytes += payload.len();
             summary.file_bytes += file_bytes;
             index.push(group);
         }
     }
     let index = format::index(&header, &index)?;
-    out.write_all(&index)?;
+    out.write_all(&index).map_err(TokensError::from)?;
     summary.archive_bytes += index.len();
     Ok(summary)
 }
@@ -226,7 +226,12 @@ fn encode_group(
 
 /// Learns a prior from `count` segments, one after the other, and gives it as the bytes of a file. `counts`: with all counts,
 /// which take megabytes, or only with what is small and general.
-pub fn train(count: usize, load: &Load<'_>, counts: bool, done: &dyn Fn(usize)) -> Result<Vec<u8>, TokensError> {
+pub fn train<E: From<TokensError> + Send>(
+    count: usize,
+    load: &Load<'_, E>,
+    counts: bool,
+    done: &dyn Fn(usize),
+) -> Result<Vec<u8>, E> {
     let survey = Survey::new(count, load)?;
     let order = survey.order(None)?;
     let mut model = model(&order, None, survey.tokens);
@@ -236,7 +241,7 @@ pub fn train(count: usize, load: &Load<'_>, counts: bool, done: &dyn Fn(usize)) 
         model.code(&mut mixing::Counter::default(), grid(&npy), codes.len(), &codes).map_err(|_| UNWRITABLE)?;
         done(i + 1);
     }
-    Prior::write(model, &order, counts)
+    Ok(Prior::write(model, &order, counts)?)
 }
 
 /// An archive whose checksums fit.
@@ -280,17 +285,21 @@ impl<'a> Archive<'a> {
 
     /// Decodes the files that are `wanted` and hands each to `sink`; a group is decoded as far as its last wanted file.
     /// `sink` is called from several threads.
-    pub fn extract(&self, wanted: &(dyn Fn(&Entry) -> bool + Sync), sink: &Sink<'_>) -> Result<(), TokensError> {
+    pub fn extract<E: From<TokensError> + Send>(
+        &self,
+        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        sink: &Sink<'_, E>,
+    ) -> Result<(), E> {
         self.parts.groups.par_iter().try_for_each(|(group, payload)| self.extract_group(group, payload, wanted, sink))
     }
 
-    fn extract_group(
+    fn extract_group<E: From<TokensError>>(
         &self,
         group: &Group,
         payload: &[u8],
         wanted: &(dyn Fn(&Entry) -> bool + Sync),
-        sink: &Sink<'_>,
-    ) -> Result<(), TokensError> {
+        sink: &Sink<'_, E>,
+    ) -> Result<(), E> {
         let Some(last) = group.entries.iter().rposition(wanted) else { return Ok(()) };
         let corrupt = |mixing::Corrupt| TokensError::Malformed("a payload is no encoder's");
         let mut decoder = Decoder::new(payload).map_err(corrupt)?;
@@ -302,7 +311,7 @@ impl<'a> Archive<'a> {
                 sink(entry, self.file(entry, codes)?)?;
             }
         }
-        if last + 1 == group.entries.len() { decoder.finish().map_err(corrupt) } else { Ok(()) }
+        if last + 1 == group.entries.len() { Ok(decoder.finish().map_err(corrupt)?) } else { Ok(()) }
     }
 
     /// The .npy file of an entry.
@@ -321,7 +330,8 @@ impl<'a> Archive<'a> {
 /// Writes an archive of segments in memory.
 pub fn encode(segments: &[Segment], options: &Options<'_>) -> Result<Vec<u8>, TokensError> {
     let mut bytes = Vec::new();
-    compress(segments.len(), &|i| Ok(segments[i].clone()), options, &mut bytes, &|_| ())?;
+    let load = |i: usize| Ok::<_, TokensError>(segments[i].clone());
+    compress(segments.len(), &load, options, &mut bytes, &|_| ())?;
     Ok(bytes)
 }
 
@@ -329,7 +339,7 @@ pub fn encode(segments: &[Segment], options: &Options<'_>) -> Result<Vec<u8>, To
 pub fn decode(bytes: &[u8], prior: Option<&Prior>) -> Result<Vec<(String, Vec<u8>)>, TokensError> {
     let archive = Archive::open(bytes, prior)?;
     let files = std::sync::Mutex::new(std::collections::HashMap::new());
-    archive.extract(&|_| true, &|entry, file| {
+    archive.extract(&|_| true, &|entry, file| -> Result<(), TokensError> {
         files.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(entry.name.clone(), file);
         Ok(())
     })?;

@@ -1,35 +1,12 @@
 use std::io;
-use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::npy::NpyError;
+use crate::version::VERSION;
 
 /// Why tokens cannot be coded or an archive of them cannot be read.
 #[derive(Debug, Error)]
 pub enum TokensError {
-    /// A file or folder cannot be read.
-    #[error("{}: cannot read: {cause}; check the path", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// A file is no token video.
-    #[error("{name}: {cause}")]
-    Npy {
-        /// The file.
-        name: String,
-        /// What is wrong with it.
-        cause: NpyError,
-    },
-    /// There is nothing to code.
-    #[error("{}: no .npy file in this folder; check the path", path.display())]
-    NoFiles {
-        /// The folder.
-        path: PathBuf,
-    },
     /// A name that cannot be restored everywhere.
     #[error(
         "{name:?}: names must be relative paths in UTF-8 of at most 4096 bytes, without '..' and '\\'; go to another folder or rename the file"
@@ -56,14 +33,11 @@ pub enum TokensError {
     /// The archive cannot be written.
     #[error("{0}")]
     Write(#[from] io::Error),
-    /// A file cannot be restored.
-    #[error(transparent)]
-    Output(#[from] output::OutputError),
     /// The bytes do not start as an archive of tokens does.
     #[error("not an archive of tokens")]
     NotAnArchive,
     /// Another version of the format.
-    #[error("token archive version {found}, this program reads {known}: update it", known = crate::VERSION)]
+    #[error("token archive version {found}, this program reads {known}: update it", known = VERSION)]
     Version {
         /// The version in the archive.
         found: u8,

@@ -3,12 +3,10 @@
 use std::io::Read;
 use std::path::{Component, Path};
 
-use crate::TokensError;
+use crate::error::TokensError;
 use crate::model::MAX_BITS;
 use crate::npy::{Dtype, Shape};
-
-/// Version of the format that this crate writes and reads.
-pub const VERSION: u8 = 1;
+use crate::version::VERSION;
 
 /// First bytes of every archive.
 const MAGIC: [u8; 4] = *b"HTOK";

@@ -1,7 +1,11 @@
 //! Lossless coding of VQ token videos, such as commaVQ's: a minute as (1200, 8, 16) indices of 10 bits.
 //!
-//! [`encode`] and [`decode`] turn segments in memory into an archive and back; [`compress`] and [`Archive`] do the same for
-//! thousands of files, some at a time; [`train`] makes a [`Prior`]. `docs/tokens-format.md` writes the format down.
+//! - [`encode`], [`decode`]: [`Segment`]s in memory into an archive and back. `docs/tokens-format.md` writes the format down, its
+//!   version is [`VERSION`].
+//! - [`compress`], [`Archive`]: the same for thousands of segments, some at a time, which a [`Load`] gives and a [`Sink`] takes.
+//! - [`train`]: makes a [`Prior`]. [`Npy`]: a token video. [`mend`]: for tests that damage archives.
+//!
+//! Bytes in, bytes out: what is below which folder is none of this crate's business.
 //!
 //! Inside, from the outside in:
 //!
@@ -15,16 +19,16 @@
 
 mod archive;
 mod error;
-mod files;
 mod format;
 mod model;
 mod npy;
 mod order;
 mod prior;
+mod version;
 
 pub use archive::{Archive, Load, Options, Segment, Sink, Summary, compress, decode, encode, packed_bytes, train};
 pub use error::TokensError;
-pub use files::{Source, sources};
-pub use format::{Entry, VERSION, mend};
+pub use format::{Entry, mend};
 pub use npy::{Npy, NpyError};
 pub use prior::Prior;
+pub use version::VERSION;

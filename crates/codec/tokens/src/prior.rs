@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
-use crate::TokensError;
-use crate::format::VERSION;
+use crate::error::TokensError;
 use crate::model::{MAX_BITS, MAX_TABLE_BITS, Model};
 use crate::order::Order;
+use crate::version::VERSION;
 
 /// First bytes of every prior.
 const MAGIC: [u8; 4] = *b"HTPR";

@@ -52,7 +52,8 @@ fn a_mended_archive_is_the_archive() {
 }
 
 /// Learned from one segment.
-static PRIOR: LazyLock<Vec<u8>> = LazyLock::new(|| train(1, &|_| Ok(segment("a.npy", 7)), false, &|_| ()).unwrap());
+static PRIOR: LazyLock<Vec<u8>> =
+    LazyLock::new(|| train(1, &|_| Ok::<_, TokensError>(segment("a.npy", 7)), false, &|_| ()).unwrap());
 
 /// The same prior with a checksum that fits.
 fn mend_prior(mut prior: Vec<u8>) -> Vec<u8> {

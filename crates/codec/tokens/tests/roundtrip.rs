@@ -128,7 +128,7 @@ fn segments_learn_from_those_before_them() {
     for bytes in [&solid, &single] {
         let archive = Archive::open(bytes, None).unwrap();
         let found = std::sync::Mutex::new(Vec::new());
-        let sink = |entry: &tokens::Entry, file| {
+        let sink = |entry: &tokens::Entry, file| -> Result<(), TokensError> {
             found.lock().unwrap().push((entry.name().to_string(), file));
             Ok(())
         };
@@ -150,7 +150,9 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn a_prior_helps_and_is_asked_for() {
-    let load = |seed: u32| Ok(segment(&format!("{seed}.npy"), &npy("<i2", &[100, 8, 16], &video(100, seed))));
+    let load = |seed: u32| {
+        Ok::<_, TokensError>(segment(&format!("{seed}.npy"), &npy("<i2", &[100, 8, 16], &video(100, seed))))
+    };
     let unseen = load(9).unwrap();
     let without = encode(std::slice::from_ref(&unseen), &Options::DEFAULT).unwrap();
     let mut sizes = vec![without.len()];

@@ -7,6 +7,4 @@ pub mod inspect;
 pub mod report;
 pub mod targets;
 pub mod tokens;
-mod tokens_bench;
-mod tokens_submission;
 pub mod train;

@@ -2,7 +2,7 @@
 
 use mixing::{FINE, UNIT, squash};
 
-use super::SLOTS;
+use super::sizes::SLOTS;
 use super::table::CHUNK;
 
 /// Classes of a neighbour: 5 bits, and one for none.

@@ -1,6 +1,6 @@
 //! What happened at one place of the frame.
 
-use super::CANDIDATES;
+use super::sizes::CANDIDATES;
 
 /// Past of one place: the tokens that stood there, and how its candidates fared.
 #[derive(Clone)]

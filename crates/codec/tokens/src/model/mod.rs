@@ -14,6 +14,7 @@
 mod evidence;
 mod history;
 mod neighbours;
+mod sizes;
 mod table;
 
 use mixing::{BitCoder, Chance, Corrupt, FINE, Mixer, Probability, Refiner, Slot, UNIT, squash, stretch};
@@ -23,14 +24,9 @@ use evidence::Evidence;
 use history::Place;
 pub(crate) use neighbours::Grid;
 use neighbours::Neighbours;
+use sizes::{CANDIDATES, CONTEXTS};
 use table::{CHUNK, Table};
 
-/// Contexts that count.
-const CONTEXTS: usize = 19;
-/// Codes that vote for themselves.
-const CANDIDATES: usize = 24;
-/// Neighbours that [`Evidence`] looks at.
-const SLOTS: usize = 24;
 /// What a mixer mixes: contexts, candidates, evidence, a constant, and zeros up to a multiple of 16.
 const INPUTS: usize = (CONTEXTS + CANDIDATES + 2).next_multiple_of(16);
 /// First mixers.

@@ -1,7 +1,7 @@
 //! What of the past a token is predicted from.
 
 use super::history::Place;
-use super::{CANDIDATES, CONTEXTS, SLOTS};
+use super::sizes::{CANDIDATES, CONTEXTS, SLOTS};
 
 /// Frames of `height` x `width` tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::commands::tokens::{Coding, Input, print, read};
+use super::coding::{Coding, Input, print, read};
 
 /// Name of the decoder in the zip, and of the binary that becomes it.
 const DECODER: &str = "detokenize";
@@ -48,10 +48,10 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let decoder = decoder(arguments.decoder.as_deref())?;
-    let sources = arguments.input.sources()?;
+    let files = arguments.input.files()?;
     let prior = arguments.coding.prior()?;
     let mut archive = Vec::new();
-    let summary = arguments.coding.compress(&sources, prior.as_ref(), &mut archive)?;
+    let summary = arguments.coding.compress(&files, prior.as_ref(), &mut archive)?;
 
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let deflated =
@@ -95,7 +95,7 @@ fn decoder(given: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     };
     if !path.is_file() {
         bail!(
-            "{}: the decoder is absent; build it with `cargo build --release -p tokens`, or use --decoder",
+            "{}: the decoder is absent; build it with `cargo build --release -p token-files`, or use --decoder",
             path.display()
         );
     }

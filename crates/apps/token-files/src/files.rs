@@ -3,53 +3,61 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::TokensError;
-use crate::archive::{Archive, Segment};
-use crate::format::Entry;
-use crate::npy::Npy;
+use tokens::{Archive, Entry, Npy, Segment, TokensError};
+
+use crate::error::TokenFilesError;
 
 /// A file and the name that it is stored by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SegmentFile {
     /// Where it is.
     pub path: PathBuf,
     /// Relative path, with `/` between folders.
     pub name: String,
 }
 
-impl Source {
+impl SegmentFile {
     /// Reads the file.
-    pub fn load(&self) -> Result<Segment, TokensError> {
-        let bytes = fs::read(&self.path).map_err(|cause| TokensError::Read { path: self.path.clone(), cause })?;
-        let npy =
-            Npy::parse(&bytes).map_err(|cause| TokensError::Npy { name: self.path.display().to_string(), cause })?;
+    pub fn load(&self) -> Result<Segment, TokenFilesError> {
+        let npy = Npy::parse(&read(&self.path)?);
+        let npy = npy.map_err(|cause| TokenFilesError::Npy { path: self.path.clone(), cause })?;
         Ok(Segment { name: self.name.clone(), npy })
     }
 }
 
+/// The bytes of a file.
+pub fn read(path: &Path) -> Result<Vec<u8>, TokenFilesError> {
+    fs::read(path).map_err(|cause| TokenFilesError::Read { path: path.into(), cause })
+}
+
 /// The files that `paths` mean. Below a folder, all `.npy` files, in the order of their names, named relative to the folder; a
 /// file by the relative path it is given as, or by its last part.
-pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, TokensError> {
-    let mut sources = Vec::new();
+pub fn segment_files(paths: &[PathBuf]) -> Result<Vec<SegmentFile>, TokenFilesError> {
+    let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let before = sources.len();
-            walk(path, path, &mut Vec::new(), &mut sources)?;
-            if sources.len() == before {
-                return Err(TokensError::NoFiles { path: path.clone() });
+            let before = files.len();
+            walk(path, path, &mut Vec::new(), &mut files)?;
+            if files.len() == before {
+                return Err(TokenFilesError::NoFiles { path: path.clone() });
             }
         } else {
             let plain = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
             let relative = if plain { path.as_path() } else { path.file_name().map_or(path.as_path(), Path::new) };
-            sources.push(Source { name: name(relative)?, path: path.clone() });
+            files.push(SegmentFile { name: name(relative)?, path: path.clone() });
         }
     }
-    Ok(sources)
+    Ok(files)
 }
 
 /// All `.npy` files below `folder`, which is `root` or below it; `above` are the folders above it, without links.
-fn walk(root: &Path, folder: &Path, above: &mut Vec<PathBuf>, sources: &mut Vec<Source>) -> Result<(), TokensError> {
-    let failed = |cause| TokensError::Read { path: folder.into(), cause };
+fn walk(
+    root: &Path,
+    folder: &Path,
+    above: &mut Vec<PathBuf>,
+    files: &mut Vec<SegmentFile>,
+) -> Result<(), TokenFilesError> {
+    let failed = |cause| TokenFilesError::Read { path: folder.into(), cause };
     let real = folder.canonicalize().map_err(failed)?;
     // A link to a folder above would never end.
     if above.contains(&real) {
@@ -61,10 +69,10 @@ fn walk(root: &Path, folder: &Path, above: &mut Vec<PathBuf>, sources: &mut Vec<
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            walk(root, &path, above, sources)?;
+            walk(root, &path, above, files)?;
         } else if path.extension().is_some_and(|extension| extension == "npy") {
             let relative = path.strip_prefix(root).unwrap_or(&path);
-            sources.push(Source { name: name(relative)?, path });
+            files.push(SegmentFile { name: name(relative)?, path });
         }
     }
     above.pop();
@@ -78,20 +86,18 @@ fn name(path: &Path) -> Result<String, TokensError> {
     parts.map(|parts| parts.join("/")).ok_or_else(|| TokensError::Name { name: path.to_string_lossy().into_owned() })
 }
 
-impl Archive<'_> {
-    /// Restores the files that are `wanted` below `folder`; `done` is told of each.
-    pub fn extract_to(
-        &self,
-        folder: &Path,
-        wanted: &(dyn Fn(&Entry) -> bool + Sync),
-        done: &(dyn Fn() + Sync),
-    ) -> Result<(), TokensError> {
-        self.extract(wanted, &|entry, file| {
-            output::write_whole(folder.join(entry.name()), &file)?;
-            done();
-            Ok(())
-        })
-    }
+/// Restores the files of an archive that are `wanted` below `folder`; `done` is told of each.
+pub fn extract(
+    archive: &Archive<'_>,
+    folder: &Path,
+    wanted: &(dyn Fn(&Entry) -> bool + Sync),
+    done: &(dyn Fn() + Sync),
+) -> Result<(), TokenFilesError> {
+    archive.extract(wanted, &|entry, file| {
+        output::write_whole(folder.join(entry.name()), &file)?;
+        done();
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -107,13 +113,13 @@ mod tests {
             fs::write(at(name), b"").unwrap();
         }
         let names =
-            |paths: &[PathBuf]| sources(paths).unwrap().into_iter().map(|source| source.name).collect::<Vec<_>>();
+            |paths: &[PathBuf]| segment_files(paths).unwrap().into_iter().map(|file| file.name).collect::<Vec<_>>();
         assert_eq!(names(&[folder.path().into()]), ["a.npy", "b/c/token.npy", "b/token.npy"]);
         assert_eq!(names(&[at("b/token.npy")]), ["token.npy"]);
         assert_eq!(names(&["./x/token.npy".into(), "y/token.npy".into()]), ["x/token.npy", "y/token.npy"]);
         assert_eq!(names(&["../token.npy".into()]), ["token.npy"]);
         fs::create_dir(at("empty")).unwrap();
-        assert!(matches!(sources(&[at("empty")]), Err(TokensError::NoFiles { .. })));
+        assert!(matches!(segment_files(&[at("empty")]), Err(TokenFilesError::NoFiles { .. })));
         #[cfg(unix)]
         {
             // Links are followed, but not in circles; one that leads nowhere is not passed over in silence.

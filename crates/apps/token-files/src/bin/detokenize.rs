@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tokens::{Archive, Prior, TokensError};
+use token_files::{TokenFilesError, extract, read};
+use tokens::{Archive, Prior};
 
 fn main() -> ExitCode {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -25,11 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(archive: &Path, folder: &Path, prior: Option<&Path>) -> Result<(), TokensError> {
-    let prior = prior.map(|path| Prior::read(&read(path)?)).transpose()?;
-    Archive::open(&read(archive)?, prior.as_ref())?.extract_to(folder, &|_| true, &|| ())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TokensError> {
-    std::fs::read(path).map_err(|cause| TokensError::Read { path: path.into(), cause })
+fn run(archive: &Path, folder: &Path, prior: Option<&Path>) -> Result<(), TokenFilesError> {
+    let prior = prior.map(|path| Ok::<_, TokenFilesError>(Prior::read(&read(path)?)?)).transpose()?;
+    extract(&Archive::open(&read(archive)?, prior.as_ref())?, folder, &|_| true, &|| ())
 }

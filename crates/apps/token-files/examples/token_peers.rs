@@ -1,4 +1,6 @@
-//! `hnerv tokens bench`
+//! General compressors and this project's on token videos, each file by itself, on one core: `token_peers [--prior FILE] PATH...`
+//! prints a table of ratios to 10 bits a token and of segments a second. With `--prior` there is a row with that prior, its bytes
+//! not counted.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -6,25 +8,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Result, ensure};
 use cli::Progress;
-use tokens::{Options, Segment};
+use token_files::{read, segment_files};
+use tokens::{Options, Prior, Segment};
 
-use crate::commands::tokens::{Input, LoadedPrior, print, read};
+/// A prior and the size of its file.
+struct LoadedPrior {
+    prior: Prior,
+    bytes: usize,
+}
 
-/// Measure general compressors and this one on token videos, each file by itself, on one core: ratio to 10 bits a token,
-/// segments a second.
-#[derive(clap::Args)]
-pub struct Arguments {
-    #[command(flatten)]
-    input: Input,
-    /// A row with this prior, its bytes not counted.
-    #[arg(long)]
-    prior: Option<PathBuf>,
+impl LoadedPrior {
+    fn read(path: &Path) -> Result<Self> {
+        let bytes = read(path)?;
+        let prior = Prior::read(&bytes).with_context(|| path.display().to_string())?;
+        Ok(Self { prior, bytes: bytes.len() })
+    }
 }
 
 /// Codes bytes and decodes them.
-type Coder = fn(&[u8], &Path) -> anyhow::Result<Coded>;
+type Coder = fn(&[u8], &Path) -> Result<Coded>;
 
 /// What a coder made of some bytes.
 struct Coded {
@@ -64,10 +68,19 @@ const ROWS: [(&str, Layout, Coder); 10] = [
 const ZPAQ_ROWS: [(&str, Layout, Coder); 2] =
     [("zpaq -m5", Layout::Frames, zpaq), ("zpaq -m5, transposed", Layout::Transposed, zpaq)];
 
-/// Runs the command.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let prior = arguments.prior.as_deref().map(LoadedPrior::read).transpose()?;
-    let sources = arguments.input.sources()?;
+fn main() -> Result<()> {
+    let mut arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let prior = arguments.iter().position(|argument| argument.as_os_str() == "--prior");
+    let prior = prior.filter(|at| at + 1 < arguments.len()).and_then(|at| arguments.drain(at..at + 2).nth(1));
+    ensure!(!arguments.is_empty(), "usage: token_peers [--prior FILE] PATH...");
+    print!("{}", table(&arguments, prior.as_deref())?);
+    Ok(())
+}
+
+/// The table for the files that `paths` mean.
+fn table(paths: &[PathBuf], prior: Option<&Path>) -> Result<String> {
+    let prior = prior.map(LoadedPrior::read).transpose()?;
+    let files = segment_files(paths)?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let zpaq = Command::new("zpaq").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     let rows: Vec<_> = ROWS.iter().chain(ZPAQ_ROWS.iter().filter(|_| zpaq)).collect();
@@ -78,28 +91,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         table.push((format!("hnerv tokens, with a prior of {} bytes, not counted", prior.bytes), Vec::new()));
     }
 
-    let mut progress = Progress::new("bench", (sources.len() * table.len()) as u64);
+    let mut progress = Progress::new("bench", (files.len() * table.len()) as u64);
     let mut done = 0;
-    for source in &sources {
-        let segment = source.load()?;
+    for file in &files {
+        let segment = file.load()?;
         let packed = tokens::packed_bytes(segment.npy.tokens().len());
         let mut add = |row: usize, coded: Coded| {
             table[row].1.push((packed / coded.bytes as f64, coded));
             done += 1;
-            progress.set(done, || source.name.clone());
+            progress.set(done, || file.name.clone());
         };
         for (row, (name, layout, coder)) in rows.iter().enumerate() {
             let coded = coder(&lay_out(&segment, *layout), scratch.path()).with_context(|| (*name).to_string())?;
             add(row, coded);
         }
         // The file itself, which must come back byte for byte, not what became of it in memory.
-        let file = read(&source.path)?;
-        add(rows.len(), ours(&segment, &file, None)?);
+        let bytes = read(&file.path)?;
+        add(rows.len(), ours(&segment, &bytes, None)?);
         if let Some(prior) = &prior {
-            add(rows.len() + 1, ours(&segment, &file, Some(prior))?);
+            add(rows.len() + 1, ours(&segment, &bytes, Some(prior))?);
         }
     }
-    progress.finish(format!("{} files", sources.len()));
+    progress.finish(format!("{} files", files.len()));
     let mut text = render(&table, zpaq);
     if let (Some(prior), Some((_, coded))) = (&prior, table.last()) {
         let packed: f64 = coded.iter().map(|(ratio, coded)| ratio * coded.bytes as f64).sum();
@@ -110,7 +123,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             packed / bytes as f64
         );
     }
-    print(&text)
+    Ok(text)
 }
 
 fn render(table: &[(String, Vec<(f64, Coded)>)], zpaq: bool) -> String {
@@ -182,9 +195,9 @@ fn lay_out(segment: &Segment, layout: Layout) -> Vec<u8> {
 /// Times an encoder and its decoder.
 fn timed(
     bytes: &[u8],
-    encode: impl FnOnce(&[u8]) -> anyhow::Result<Vec<u8>>,
-    decode: impl FnOnce(&[u8]) -> anyhow::Result<Vec<u8>>,
-) -> anyhow::Result<Coded> {
+    encode: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
+    decode: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
+) -> Result<Coded> {
     let start = Instant::now();
     let coded = encode(bytes)?;
     let encoding = start.elapsed();
@@ -194,7 +207,7 @@ fn timed(
     Ok(Coded { bytes: coded.len(), encoding, decoding, lossless: decoded == bytes })
 }
 
-fn ours(segment: &Segment, file: &[u8], prior: Option<&LoadedPrior>) -> anyhow::Result<Coded> {
+fn ours(segment: &Segment, file: &[u8], prior: Option<&LoadedPrior>) -> Result<Coded> {
     let prior = prior.map(|prior| &prior.prior);
     let options = Options { prior, ..Options::DEFAULT };
     let encode = |_: &[u8]| Ok(tokens::encode(std::slice::from_ref(segment), &options)?);
@@ -205,19 +218,19 @@ fn ours(segment: &Segment, file: &[u8], prior: Option<&LoadedPrior>) -> anyhow::
     timed(file, encode, decode)
 }
 
-fn stored(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+fn stored(bytes: &[u8], _: &Path) -> Result<Coded> {
     timed(bytes, |bytes| Ok(bytes.to_vec()), |coded| Ok(coded.to_vec()))
 }
 
-fn lzma(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+fn lzma(bytes: &[u8], _: &Path) -> Result<Coded> {
     timed(bytes, |bytes| Ok(liblzma::encode_all(bytes, 9)?), |coded| Ok(liblzma::decode_all(coded)?))
 }
 
-fn zstandard(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+fn zstandard(bytes: &[u8], _: &Path) -> Result<Coded> {
     timed(bytes, |bytes| Ok(zstd::encode_all(bytes, 19)?), |coded| Ok(zstd::decode_all(coded)?))
 }
 
-fn brotli(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
+fn brotli(bytes: &[u8], _: &Path) -> Result<Coded> {
     let encode = |bytes: &[u8]| {
         let mut coded = Vec::new();
         brotli::CompressorWriter::new(&mut coded, 1 << 16, 11, 24).write_all(bytes)?;
@@ -232,8 +245,8 @@ fn brotli(bytes: &[u8], _: &Path) -> anyhow::Result<Coded> {
 }
 
 /// Through files in `scratch`, since that is all that zpaq takes.
-fn zpaq(bytes: &[u8], scratch: &Path) -> anyhow::Result<Coded> {
-    let run = |arguments: &[&str]| -> anyhow::Result<()> {
+fn zpaq(bytes: &[u8], scratch: &Path) -> Result<Coded> {
+    let run = |arguments: &[&str]| -> Result<()> {
         let mut command = Command::new("zpaq");
         command.args(arguments).args(["-t1"]).current_dir(scratch).stdout(Stdio::null()).stderr(Stdio::null());
         ensure!(command.status()?.success(), "zpaq failed");
@@ -252,4 +265,42 @@ fn zpaq(bytes: &[u8], scratch: &Path) -> anyhow::Result<Coded> {
         Ok(std::fs::read(&input)?)
     };
     timed(bytes, encode, decode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A .npy file of twenty frames of 8x16 tokens, each place flickering among three of its own.
+    fn video(seed: u32) -> Vec<u8> {
+        let token = |i: u32| (i % 128 * 8 + (i + seed).wrapping_mul(2_654_435_761) % 3) as u16;
+        let dictionary = "{'descr': '<i2', 'fortran_order': False, 'shape': (20, 8, 16), }\n";
+        let data: Vec<u8> = (0..20 * 128).flat_map(|i| token(i).to_le_bytes()).collect();
+        [b"\x93NUMPY\x01\x00", &(dictionary.len() as u16).to_le_bytes()[..], dictionary.as_bytes(), &data].concat()
+    }
+
+    #[test]
+    fn a_table_shows_every_coder_lossless() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["in", "learned"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        for (seed, name) in (0..).zip(["in/a.npy", "in/b.npy", "learned/c.npy", "learned/d.npy"]) {
+            std::fs::write(at(name), video(seed)).unwrap();
+        }
+        let learned = segment_files(&[at("learned")]).unwrap();
+        let prior = tokens::train(learned.len(), &|i| learned[i].load(), false, &|_| ()).unwrap();
+        std::fs::write(at("prior.bin"), prior).unwrap();
+
+        let table = table(&[at("in")], Some(&at("prior.bin"))).unwrap();
+        for (name, ..) in &ROWS {
+            let row = table.lines().find(|line| line.starts_with(&format!("| {name} |")));
+            let row = row.unwrap_or_else(|| panic!("{name}: {table}"));
+            assert!(row.contains("| yes |"), "{row}");
+        }
+        assert!(table.contains("| packed 10 bits | 1.0000 | 1.0000 | 1.0000 | 1.0000 |"), "{table}");
+        assert!(!table.contains("| NO |") && table.contains("| hnerv tokens |"), "{table}");
+        assert!(table.contains("hnerv tokens, with a prior") && table.contains("counted in once"), "{table}");
+    }
 }
