@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use cli::{Interrupted, Progress};
 use decoder::Decoder;
@@ -61,7 +61,7 @@ fn pairs(text: &str) -> Result<Range<usize>, String> {
 
 /// Decodes one archive into one file, which appears when it is whole.
 fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: usize) -> Result<()> {
-    let decoder = Decoder::new(&job.representation).with_context(|| job.source.display().to_string())?;
+    let decoder = Decoder::new(&job.representation);
     let clip = decoder.clip();
     let samples = clip.samples();
     // An odd last frame belongs to no pair: only a whole clip has it.

@@ -9,42 +9,19 @@
 //! The same input gives the same bytes on every machine, see [`kernels`].
 
 mod correction;
+mod error;
 mod network;
 mod stream;
 
 use std::ops::Range;
 
-use frames::{FrameError, Planes, RgbFrame};
+use frames::{Planes, RgbFrame};
 use repr::{Clip, Correction, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, Sidecar};
-use thiserror::Error;
 
+pub use error::DecoderError;
 pub use kernels::Level;
 pub use network::Network;
 pub use stream::in_order;
-
-/// Why nothing can be decoded.
-#[derive(Debug, Error, PartialEq)]
-pub enum DecoderError {
-    /// The size asked for is no frame's.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// A latent of another length than the architecture's.
-    #[error("a latent of {found} values, the architecture has {expected}")]
-    Latent {
-        /// Its length.
-        found: usize,
-        /// The length it should have.
-        expected: usize,
-    },
-    /// No such sample.
-    #[error("there is no sample {index}, only {samples}")]
-    Sample {
-        /// What was asked for.
-        index: usize,
-        /// Number of samples.
-        samples: usize,
-    },
-}
 
 /// A representation, ready to be decoded. Samples may be decoded in any order and from any thread.
 pub struct Decoder {
@@ -56,16 +33,16 @@ pub struct Decoder {
 
 impl Decoder {
     /// Dequantizes and packs a representation, for the fastest instructions of this processor.
-    pub fn new(representation: &Representation) -> Result<Self, DecoderError> {
+    pub fn new(representation: &Representation) -> Self {
         Self::with_level(representation, Level::detect())
     }
 
     /// As [`new`](Self::new), with given instructions.
-    pub fn with_level(representation: &Representation, level: Level) -> Result<Self, DecoderError> {
+    pub fn with_level(representation: &Representation, level: Level) -> Self {
         let clip = representation.clip.clone();
-        let network = Network::new(&representation.dequantize(), (clip.height(), clip.width()), level)?;
+        let network = Network::of_size(&representation.dequantize(), (clip.height(), clip.width()), level);
         let (latents, sidecar) = (representation.latents.clone(), representation.sidecar.clone());
-        Ok(Self { network, latents, sidecar, clip })
+        Self { network, latents, sidecar, clip }
     }
 
     /// The clip that the representation stands for.

@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use frames::{Planes, RgbFrame};
 use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, copy_row, residual_sin_row, rgb_row};
-use repr::{Convolution, Correction, FRAMES_PER_SAMPLE, Graph, Operation as Layer, Tensors};
+use repr::{Convolution, Correction, FRAMES_PER_SAMPLE, Graph, Operation, Tensors};
 
-use crate::DecoderError;
 use crate::correction::{Amounts, Cosines};
+use crate::error::DecoderError;
 
 /// Working memory that all threads together may take, in bytes; one thread is always allowed.
 const WORKSPACES: usize = 1 << 29;
@@ -22,7 +22,7 @@ pub struct Network {
     latent_dim: usize,
     stem: Linear,
     /// In order of evaluation: the stem, the layers, the RGB heads, their resampled columns.
-    nodes: Vec<Node>,
+    nodes: Vec<RowNode>,
     cosines: Cosines,
     bicubic: Bicubic,
     /// Not in use at the moment.
@@ -30,8 +30,8 @@ pub struct Network {
 }
 
 /// One step of the network, with the shape of what it computes.
-struct Node {
-    operation: Operation,
+struct RowNode {
+    operation: RowOperation,
     /// The node that the convolution reads, or the resampling.
     input: usize,
     channels: usize,
@@ -41,7 +41,7 @@ struct Node {
     window: usize,
 }
 
-enum Operation {
+enum RowOperation {
     /// `sin(linear(latent))`.
     Stem,
     /// A bare convolution.
@@ -56,27 +56,27 @@ enum Operation {
     Columns,
 }
 
-impl Node {
+impl RowNode {
     fn conv(&self) -> Option<&Conv> {
         match &self.operation {
-            Operation::Conv(conv) | Operation::Rgb(conv) => Some(conv),
-            Operation::Stage { conv, .. } | Operation::Residual { conv, .. } => Some(conv),
-            Operation::Stem | Operation::Columns => None,
+            RowOperation::Conv(conv) | RowOperation::Rgb(conv) => Some(conv),
+            RowOperation::Stage { conv, .. } | RowOperation::Residual { conv, .. } => Some(conv),
+            RowOperation::Stem | RowOperation::Columns => None,
         }
     }
 
     /// Rows that one step computes.
     fn step(&self) -> usize {
-        if let Operation::Stage { upsample, .. } = &self.operation { upsample.factor() } else { 1 }
+        if let RowOperation::Stage { upsample, .. } = &self.operation { upsample.factor() } else { 1 }
     }
 
     /// The nodes that one step reads, with the rows it reads above and below its own.
     fn sources(&self) -> [Option<(usize, usize)>; 2] {
         let input = Some((self.input, self.conv().map_or(0, Conv::reach)));
         match self.operation {
-            Operation::Stem => [None, None],
-            Operation::Stage { skip, .. } => [input, Some((skip, 1))],
-            Operation::Residual { x, .. } => [input, Some((x, 0))],
+            RowOperation::Stem => [None, None],
+            RowOperation::Stage { skip, .. } => [input, Some((skip, 1))],
+            RowOperation::Residual { x, .. } => [input, Some((x, 0))],
             _ => [input, None],
         }
     }
@@ -94,7 +94,7 @@ struct Workspace {
 /// Builds the nodes of an architecture.
 struct Builder<'a> {
     parameters: &'a Tensors,
-    nodes: Vec<Node>,
+    nodes: Vec<RowNode>,
 }
 
 impl Builder<'_> {
@@ -111,10 +111,10 @@ impl Builder<'_> {
     }
 
     /// Adds a node of `channels` and returns its index; `size` is the one of the node before it unless given.
-    fn push(&mut self, operation: Operation, input: usize, channels: usize, size: Option<(usize, usize)>) -> usize {
+    fn push(&mut self, operation: RowOperation, input: usize, channels: usize, size: Option<(usize, usize)>) -> usize {
         let last = self.nodes.last().map(|node| (node.height, node.width));
         let (height, width) = size.or(last).unwrap_or_default();
-        self.nodes.push(Node { operation, input, channels, height, width, window: 0 });
+        self.nodes.push(RowNode { operation, input, channels, height, width, window: 0 });
         self.nodes.len() - 1
     }
 
@@ -124,23 +124,23 @@ impl Builder<'_> {
         for node in graph.nodes() {
             let (channels, size) = (node.output.channels, Some((node.output.height, node.output.width)));
             last = match &node.operation {
-                Layer::Stem { .. } => self.push(Operation::Stem, 0, channels, size),
-                Layer::Stage { conv, skip, upscale } => {
+                Operation::Stem { .. } => self.push(RowOperation::Stem, 0, channels, size),
+                Operation::Stage { conv, skip, upscale } => {
                     let conv = self.convs(&[*conv]);
                     let skip = match skip {
                         None => last,
                         // A 1x1 convolution and bilinear upsampling commute; this order costs less.
-                        Some(skip) => self.push(Operation::Conv(self.convs(&[*skip])), last, channels, None),
+                        Some(skip) => self.push(RowOperation::Conv(self.convs(&[*skip])), last, channels, None),
                     };
                     let upsample = Upsample::new(*upscale);
-                    self.push(Operation::Stage { conv, upsample, skip }, last, channels, size)
+                    self.push(RowOperation::Stage { conv, upsample, skip }, last, channels, size)
                 }
-                Layer::Refine { first, second, gain } => {
-                    let hidden = self.push(Operation::Conv(self.convs(&[*first])), last, first.outputs, None);
-                    let operation = Operation::Residual { conv: self.convs(&[*second]), gain: *gain, x: last };
+                Operation::Refine { first, second, gain } => {
+                    let hidden = self.push(RowOperation::Conv(self.convs(&[*first])), last, first.outputs, None);
+                    let operation = RowOperation::Residual { conv: self.convs(&[*second]), gain: *gain, x: last };
                     self.push(operation, hidden, channels, None)
                 }
-                Layer::Heads { heads } => self.push(Operation::Rgb(self.convs(heads)), last, channels, None),
+                Operation::Heads { heads } => self.push(RowOperation::Rgb(self.convs(heads)), last, channels, None),
             };
         }
         last
@@ -165,6 +165,11 @@ impl Network {
         if size.0 == 0 || size.1 == 0 {
             return Err(frames::FrameError::Size { width: size.1, height: size.0 }.into());
         }
+        Ok(Self::of_size(parameters, size, level))
+    }
+
+    /// As [`new`](Self::new), for a size of at least 1 each.
+    pub(crate) fn of_size(parameters: &Tensors, size: (usize, usize), level: Level) -> Self {
         let architecture = parameters.architecture();
         let (graph, latent_dim) = (architecture.graph(), architecture.latent_dim());
         // The first convolution is the stem's linear layer.
@@ -172,13 +177,13 @@ impl Network {
         let stem = Linear::new(&parameters[stem.weight], &parameters[stem.bias], latent_dim);
         let mut builder = Builder { parameters, nodes: Vec::new() };
         let rgb = builder.layers(graph);
-        builder.push(Operation::Columns, rgb, 3 * FRAMES_PER_SAMPLE, Some((architecture.output_size().0, size.1)));
+        builder.push(RowOperation::Columns, rgb, 3 * FRAMES_PER_SAMPLE, Some((architecture.output_size().0, size.1)));
         builder.set_windows();
         let mut nodes = builder.nodes;
         if let Some(columns) = nodes.last_mut() {
             columns.window = 4;
         }
-        Ok(Self {
+        Self {
             level,
             latent_dim,
             stem,
@@ -186,13 +191,13 @@ impl Network {
             cosines: Cosines::new(level, architecture.output_size()),
             bicubic: Bicubic::new(level, architecture.output_size(), size),
             workspaces: Mutex::default(),
-        })
+        }
     }
 
     /// Threads whose working memory together stays within bounds; the reference architecture allows hundreds.
     pub fn threads(&self) -> usize {
-        let values = |node: &Node| (node.window + 1) * node.channels * kernels::row_stride(node.width + 32);
-        let conv = |node: &Node| node.conv().map_or(0, |conv| conv.row_len(node.width));
+        let values = |node: &RowNode| (node.window + 1) * node.channels * kernels::row_stride(node.width + 32);
+        let conv = |node: &RowNode| node.conv().map_or(0, |conv| conv.row_len(node.width));
         let workspace: usize = self.nodes.iter().map(|node| 4 * (values(node) + conv(node))).sum();
         (WORKSPACES / workspace.max(1)).max(1)
     }
@@ -205,7 +210,7 @@ impl Network {
         corrections: &[Correction],
     ) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
         let rgb = self.nodes.len() - 2;
-        let Node { height, width, .. } = self.nodes[rgb];
+        let RowNode { height, width, .. } = self.nodes[rgb];
         let mut data = [(); FRAMES_PER_SAMPLE].map(|()| vec![0f32; 3 * height * width]);
         self.run(latent, corrections, |work| {
             for y in 0..height {
@@ -270,10 +275,10 @@ impl Network {
     }
 
     fn workspace(&self) -> Workspace {
-        let rows = |node: &Node| Rows::new(node.channels, node.height, node.width, node.window);
-        let input_width = |node: &Node| self.nodes[node.input].width;
-        let conv = |node: &Node| node.conv().map_or(0, |conv| conv.row_len(input_width(node)));
-        let longest = |len: &dyn Fn(&Node) -> usize| self.nodes.iter().map(len).max().unwrap_or(0);
+        let rows = |node: &RowNode| Rows::new(node.channels, node.height, node.width, node.window);
+        let input_width = |node: &RowNode| self.nodes[node.input].width;
+        let conv = |node: &RowNode| node.conv().map_or(0, |conv| conv.row_len(input_width(node)));
+        let longest = |len: &dyn Fn(&RowNode) -> usize| self.nodes.iter().map(len).max().unwrap_or(0);
         let stem = &self.nodes[0];
         Workspace {
             stem: vec![0.0; stem.channels * stem.height * stem.width],
@@ -286,7 +291,7 @@ impl Network {
 
     /// Computes rows of a node until `end` of them are there.
     fn advance(&self, work: &mut Workspace, node: usize, end: usize) {
-        let Node { operation, input, height, width, .. } = &self.nodes[node];
+        let RowNode { operation, input, height, width, .. } = &self.nodes[node];
         while work.rows[node].filled() < end {
             let y = work.rows[node].filled() / self.nodes[node].step();
             for (source, reach) in self.nodes[node].sources().into_iter().flatten() {
@@ -299,27 +304,27 @@ impl Network {
                 conv.row(self.level, &before[*input], y, values);
             }
             match operation {
-                Operation::Stem => {
+                RowOperation::Stem => {
                     let mut row = out.push();
                     for c in 0..row.channels() {
                         row.channel(c).copy_from_slice(&stem[(c * height + y) * width..][..*width]);
                     }
                 }
-                Operation::Conv(_) => copy_row(values, out.push()),
-                Operation::Stage { upsample, skip, .. } => {
+                RowOperation::Conv(_) => copy_row(values, out.push()),
+                RowOperation::Stage { upsample, skip, .. } => {
                     for phase in 0..upsample.factor() {
                         upsample.row(self.level, values, &before[*skip], y, phase, blend, out.push());
                     }
                 }
-                Operation::Residual { gain, x, .. } => {
+                RowOperation::Residual { gain, x, .. } => {
                     residual_sin_row(self.level, values, &before[*x], y, *gain, out.push());
                 }
-                Operation::Rgb(_) => {
+                RowOperation::Rgb(_) => {
                     let mut row = out.push();
                     rgb_row(self.level, values, row.reborrow());
                     self.cosines.add(amounts, y, &mut row);
                 }
-                Operation::Columns => self.bicubic.columns(&before[*input], y, out.push()),
+                RowOperation::Columns => self.bicubic.columns(&before[*input], y, out.push()),
             }
         }
     }

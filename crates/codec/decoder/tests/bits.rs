@@ -58,7 +58,7 @@ fn decode(decoder: &Decoder, threads: usize) -> Vec<u8> {
 fn every_level_gives_the_pinned_bytes() {
     let representation = representation(1.0 / 128.0);
     for level in Level::available() {
-        let bytes = decode(&Decoder::with_level(&representation, level).unwrap(), 2);
+        let bytes = decode(&Decoder::with_level(&representation, level), 2);
         assert_eq!(bytes.len(), 10 * 47 * 83 * 3);
         let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hash, "4d80c70ff72c9a1b158ced2bace7d633874b29e23f22f19b9e8203f634bf5aa1", "{level}");
@@ -70,16 +70,16 @@ fn every_level_gives_the_pinned_bytes() {
 fn huge_weights_give_the_same_bytes_at_every_level() {
     for step in [1e6, 1e3, 1e-6, 1e-38] {
         let representation = representation(step);
-        let scalar = decode(&Decoder::with_level(&representation, Level::SCALAR).unwrap(), 1);
+        let scalar = decode(&Decoder::with_level(&representation, Level::SCALAR), 1);
         for level in Level::available() {
-            assert!(decode(&Decoder::with_level(&representation, level).unwrap(), 1) == scalar, "step {step}, {level}");
+            assert!(decode(&Decoder::with_level(&representation, level), 1) == scalar, "step {step}, {level}");
         }
     }
 }
 
 #[test]
 fn the_thread_count_does_not_change_a_byte() {
-    let decoder = Decoder::new(&representation(1.0 / 128.0)).unwrap();
+    let decoder = Decoder::new(&representation(1.0 / 128.0));
     let one = decode(&decoder, 1);
     for threads in [2, 3, 8] {
         assert!(decode(&decoder, threads) == one, "{threads} threads");
@@ -94,7 +94,7 @@ fn the_thread_count_does_not_change_a_byte() {
 
 #[test]
 fn native_frames_lead_to_the_resampled_ones() {
-    let decoder = Decoder::new(&representation(1.0 / 128.0)).unwrap();
+    let decoder = Decoder::new(&representation(1.0 / 128.0));
     for (native, frame) in decoder.decode_native(3).unwrap().iter().zip(decoder.decode(3).unwrap()) {
         assert_eq!((native.channels(), native.height(), native.width()), (3, 36, 60));
         assert!(native.data().iter().any(|&v| v > 200.0) && native.data().iter().any(|&v| v < 55.0), "a flat frame");
@@ -105,7 +105,7 @@ fn native_frames_lead_to_the_resampled_ones() {
 
 #[test]
 fn the_first_error_of_the_sink_ends_decoding() {
-    let decoder = Decoder::new(&representation(1.0 / 128.0)).unwrap();
+    let decoder = Decoder::new(&representation(1.0 / 128.0));
     let refused = DecoderError::Sample { index: 77, samples: 0 };
     let sink =
         |sample: usize, _: &_| if sample == 1 { Err(DecoderError::Sample { index: 77, samples: 0 }) } else { Ok(()) };
@@ -117,7 +117,7 @@ fn the_first_error_of_the_sink_ends_decoding() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let good = representation(1.0 / 128.0);
-    let decoder = Decoder::new(&good).unwrap();
+    let decoder = Decoder::new(&good);
     assert_eq!(decoder.decode(5).err(), Some(DecoderError::Sample { index: 5, samples: 5 }));
     assert_eq!(decoder.decode_native(usize::MAX).err().map(|e| e.to_string().contains("only 5")), Some(true));
 
@@ -135,7 +135,7 @@ fn what_does_not_fit_is_refused() {
 #[test]
 fn samples_do_not_influence_each_other() {
     let good = representation(1.0 / 128.0);
-    let fresh = Decoder::new(&good).unwrap().decode(1).unwrap();
+    let fresh = Decoder::new(&good).decode(1).unwrap();
     let network = Network::new(&good.dequantize(), (47, 83), Level::detect()).unwrap();
     let decode = |latent: &[f32]| network.frames(latent, &[], None).unwrap();
     decode(&[f32::NAN; 6]);
@@ -165,9 +165,9 @@ fn sidecar() -> Sidecar {
 #[test]
 fn a_sidecar_gives_the_pinned_bytes_at_every_level_and_for_any_thread_count() {
     let corrected = Representation::new(RepresentationParts { sidecar: sidecar(), ..parts(1.0 / 128.0) }).unwrap();
-    let plain = decode(&Decoder::new(&representation(1.0 / 128.0)).unwrap(), 1);
+    let plain = decode(&Decoder::new(&representation(1.0 / 128.0)), 1);
     for (level, threads) in Level::available().into_iter().zip([1, 3, 8]) {
-        let bytes = decode(&Decoder::with_level(&corrected, level).unwrap(), threads);
+        let bytes = decode(&Decoder::with_level(&corrected, level), threads);
         let pair = 2 * 47 * 83 * 3;
         for sample in 0..5 {
             let same = bytes[sample * pair..][..pair] == plain[sample * pair..][..pair];
@@ -182,7 +182,7 @@ fn a_sidecar_gives_the_pinned_bytes_at_every_level_and_for_any_thread_count() {
 fn corrections_do_what_they_say() {
     let good = representation(1.0 / 128.0);
     let native = |representation: &Representation, sample| {
-        Decoder::new(representation).unwrap().decode_native(sample).unwrap().map(frames::Planes::into_data)
+        Decoder::new(representation).decode_native(sample).unwrap().map(frames::Planes::into_data)
     };
     let before = native(&good, 2);
     let frame = |frame, channel, cosine| CorrectionTarget::Frame { frame, channel, cosine };

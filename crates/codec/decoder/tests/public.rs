@@ -11,7 +11,7 @@ fn the_public_archive_decodes_as_in_torch() {
         return;
     };
     let representation = archive::import(&std::fs::read(archive).unwrap(), "0").unwrap();
-    let decoder = Decoder::new(&representation).unwrap();
+    let decoder = Decoder::new(&representation);
     let golden: Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
     let (mut worst, mut points, mut equal) = (0f64, 0, 0);
     for pair in golden["pairs"].as_array().unwrap() {

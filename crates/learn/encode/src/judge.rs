@@ -9,8 +9,8 @@ use frames::Planes;
 use metric::{Distortions, PerceptionStack, SampleOutputs, evaluator_input};
 use repr::{Correction, CorrectionTarget, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar};
 
-use crate::EncodeError;
 use crate::candidates::Move;
+use crate::error::EncodeError;
 
 /// What corrections are judged by.
 pub enum Judge<'a> {

@@ -7,7 +7,10 @@ use evaluate::evaluate;
 use metric::{PerceptionStack, Score};
 use repr::Representation;
 
-use crate::{EncodeError, Judge, Source, fidelity};
+use crate::error::EncodeError;
+use crate::fidelity::fidelity;
+use crate::judge::Judge;
+use crate::source::Source;
 
 /// What results are compared with, as far as it is there.
 pub struct Original {

@@ -5,8 +5,9 @@ use repr::{Convolution, QuantizedLatents, QuantizedTensor, Representation, Repre
 
 use crate::curvature::Curvature;
 use crate::differentiable::DifferentiableDecoder;
+use crate::error::EncodeError;
 use crate::layer::{QuantizedLayer, balanced_step, quantize_layer, short_step};
-use crate::{EncodeError, Source};
+use crate::source::Source;
 
 /// Quantizes one source at any exchange rate.
 pub struct Quantizer<'a> {
@@ -24,10 +25,10 @@ impl<'a> Quantizer<'a> {
     /// Probes the decoder of a source, on rayon's current threads: for the reference architecture half a minute on
     /// two cores.
     pub fn new(source: &'a Source) -> Self {
-        let architecture = &source.plain.architecture;
-        let decoder = DifferentiableDecoder::new(&source.parameters);
+        let architecture = &source.plain().architecture;
+        let decoder = DifferentiableDecoder::new(source.parameters());
         let fan_ins: Vec<usize> = architecture.graph().convolutions().iter().map(Convolution::fan_in).collect();
-        let curvature = Curvature::new(&decoder, &source.latents, architecture.latent_dim(), &fan_ins);
+        let curvature = Curvature::new(&decoder, source.latents(), architecture.latent_dim(), &fan_ins);
         Self { source, curvature }
     }
 
@@ -45,19 +46,19 @@ impl<'a> Quantizer<'a> {
     /// The exchange rate, in mean squared error per kilobyte, at which the error should come out near `error` if the
     /// parameters' bits alone mattered: `D = c 2^(-2R/n)` gives `-dD/dR = 2 ln 2 D / n`.
     pub(crate) fn rate_at(&self, error: f64) -> f64 {
-        let parameters = self.source.plain.architecture.graph().parameter_count().max(1);
+        let parameters = self.source.plain().architecture.graph().parameter_count().max(1);
         2.0 * std::f64::consts::LN_2 * error / parameters as f64 * 8000.0
     }
 
     /// The quantization with about the least `error + lambda * kilobytes`, where the error is the mean squared difference of
     /// the decoder's frames from those of the floats, in levels of 8-bit RGB.
     pub fn quantize(&self, lambda: f64) -> Result<Representation, EncodeError> {
-        let (source, plain) = (self.source, &self.source.plain);
+        let (source, plain) = (self.source, self.source.plain());
         let lambda = lambda.max(0.0) / 8000.0;
         let convolutions = plain.architecture.graph().convolutions();
         let jobs = convolutions.par_iter().zip(&self.curvature.layers);
         let layers = jobs.map(|(convolution, curvature)| {
-            let floats = [convolution.weight, convolution.bias].map(|id| &source.parameters[id]);
+            let floats = [convolution.weight, convolution.bias].map(|id| &source.parameters()[id]);
             let trained = plain.parameters[convolution.weight.index()].steps.first().copied().unwrap_or(1.0);
             quantize_layer(floats, trained, curvature, lambda)
         });
@@ -76,9 +77,9 @@ impl<'a> Quantizer<'a> {
 
     /// Each dimension on the grid whose step balances rate and error, at least the one of 256 levels. `lambda` is per bit.
     fn latents(&self, lambda: f64) -> QuantizedLatents {
-        let dim = self.source.plain.architecture.latent_dim();
-        let samples = self.source.latents.len() / dim;
-        let column = |d: usize| self.source.latents.iter().skip(d).step_by(dim).copied();
+        let dim = self.source.plain().architecture.latent_dim();
+        let samples = self.source.latents().len() / dim;
+        let column = |d: usize| self.source.latents().iter().skip(d).step_by(dim).copied();
         let mut latents = QuantizedLatents { minimum: Vec::new(), step: Vec::new(), values: Vec::new() };
         for (d, curvature) in self.curvature.latent.iter().enumerate() {
             let (low, high) = column(d).fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -94,7 +95,7 @@ impl<'a> Quantizer<'a> {
             let (minimum, step) = (latents.minimum[i % dim], latents.step[i % dim]);
             ((v - minimum) / step).round_ties_even().clamp(0.0, 255.0) as u8
         };
-        latents.values = self.source.latents.iter().enumerate().map(level).collect();
+        latents.values = self.source.latents().iter().enumerate().map(level).collect();
         latents
     }
 }

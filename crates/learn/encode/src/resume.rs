@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use output::OutputError;
 use thiserror::Error;
 
-use crate::{EncodeError, Search, SearchState};
+use crate::error::EncodeError;
+use crate::search::{Search, SearchState};
 
 /// How often a search is saved.
 const SAVE_EVERY: Duration = Duration::from_secs(60);

@@ -8,9 +8,9 @@ use dataset::Dataset;
 use decoder::{Level, Network};
 use repr::{CorrectionTarget, MAX_AMOUNT, Representation, Sidecar};
 
-use crate::EncodeError;
 use crate::candidates::{Move, frame_moves, latent_moves};
 use crate::differentiable::DifferentiableDecoder;
+use crate::error::EncodeError;
 use crate::judge::{Judge, Projection, Terms, Variant};
 
 /// Error, in mean squared levels, that a latent's move makes in a pass: coarse moves first.

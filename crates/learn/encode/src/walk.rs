@@ -2,7 +2,8 @@
 
 use repr::Representation;
 
-use crate::{EncodeError, Quantizer};
+use crate::error::EncodeError;
+use crate::quantizer::Quantizer;
 
 /// Error, in mean squared levels, of the first point: less than eight plain bits make.
 const FIRST_ERROR: f64 = 0.03;

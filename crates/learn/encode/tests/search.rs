@@ -50,7 +50,7 @@ fn a_brighter_original_is_met_with_offsets() {
     }
     // Frames that inflate gives, not an estimate.
     let mut exact = 0.0;
-    let decoder = decoder::Decoder::new(&found).unwrap();
+    let decoder = decoder::Decoder::new(&found);
     for sample in 0..4 {
         for (i, frame) in decoder.decode_native(sample).unwrap().iter().enumerate() {
             let original = dataset.frame(2 * sample + i).unwrap();
@@ -120,7 +120,7 @@ fn the_metric_falls_on_the_frames_that_inflate_gives() {
     let model = |name: &str| testdata::asset_of("metric/perception", name);
     let mut evaluators = Evaluators::load(&model("segnet.onnx"), &model("posenet.onnx"), 1).unwrap();
     let mut outputs = |representation: &Representation, shift: f32| -> Vec<SampleOutputs> {
-        let decoder = decoder::Decoder::new(representation).unwrap();
+        let decoder = decoder::Decoder::new(representation);
         let evaluate = |sample| {
             let [first, second] = decoder.decode(sample).unwrap().map(|frame| evaluator_input(&frame));
             let mut outputs = evaluators.evaluate([&first, &second]).unwrap();
@@ -149,7 +149,7 @@ fn the_metric_falls_on_the_frames_that_inflate_gives() {
     let found = state.representation().clone();
     let mut evaluators = Evaluators::load(&model("segnet.onnx"), &model("posenet.onnx"), 1).unwrap();
     let mut distortions = Distortions::default();
-    let decoder = decoder::Decoder::new(&found).unwrap();
+    let decoder = decoder::Decoder::new(&found);
     for (sample, original) in originals.iter().enumerate() {
         let [first, second] = decoder.decode(sample).unwrap().map(|frame| evaluator_input(&frame));
         distortions.add(original, &evaluators.evaluate([&first, &second]).unwrap());

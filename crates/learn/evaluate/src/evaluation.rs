@@ -48,7 +48,7 @@ pub fn evaluate(
     stack: Option<&mut (dyn PerceptionStack + '_)>,
     archive_bytes: usize,
 ) -> Result<Evaluation, EvaluateError> {
-    let decoder = Decoder::new(representation)?;
+    let decoder = Decoder::new(representation);
     let mut judged = stack.zip(dataset.originals());
     let asked = judged.is_some();
     let work = |sample: usize, _: Option<Decoded>| -> Result<Decoded, EvaluateError> {

@@ -73,7 +73,7 @@ fn subjects(
     dataset: &Dataset,
     mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
 ) -> Result<Vec<Subject>, RunError> {
-    let decoder = Decoder::new(representation)?;
+    let decoder = Decoder::new(representation);
     let subject = |(label, sample)| -> Result<Subject, RunError> {
         let [_, original] = dataset.pair(sample);
         let (height, width) = dataset.size();

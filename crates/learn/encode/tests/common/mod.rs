@@ -65,7 +65,7 @@ pub fn original(source: &Source) -> Dataset {
         width: 32,
     };
     let mut dataset = Dataset::new(info);
-    let decoder = decoder::Decoder::new(source.plain()).unwrap();
+    let decoder = decoder::Decoder::new(source.plain());
     for sample in 0..source.plain().clip.samples() {
         for (i, frame) in decoder.decode(sample).unwrap().into_iter().enumerate() {
             let brighter = |v: u8| if i == 0 { v.saturating_add(6) } else { v };

@@ -1,0 +1,26 @@
+use frames::FrameError;
+use thiserror::Error;
+
+/// Why nothing can be decoded.
+#[derive(Debug, Error, PartialEq)]
+pub enum DecoderError {
+    /// The size asked for is no frame's.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A latent of another length than the architecture's.
+    #[error("a latent of {found} values, the architecture has {expected}")]
+    Latent {
+        /// Its length.
+        found: usize,
+        /// The length it should have.
+        expected: usize,
+    },
+    /// No such sample.
+    #[error("there is no sample {index}, only {samples}")]
+    Sample {
+        /// What was asked for.
+        index: usize,
+        /// Number of samples.
+        samples: usize,
+    },
+}
