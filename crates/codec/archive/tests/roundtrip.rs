@@ -191,26 +191,3 @@ fn repetition_costs_next_to_nothing() {
     assert!(archive.len() < 400, "{}", archive.len());
     assert_eq!(decode(&archive).unwrap(), representation);
 }
-
-#[test]
-fn an_impossible_representation_cannot_be_made() {
-    let broken = |change: fn(&mut RepresentationParts)| {
-        let mut parts = small().into_parts();
-        change(&mut parts);
-        Representation::new(parts).unwrap_err().to_string()
-    };
-    assert!(broken(|r| r.parameters[0].values[0] = 128).contains("stem.weight"));
-    assert!(broken(|r| r.parameters[1].steps[0] = f32::NAN).contains("stem.bias"));
-    assert!(broken(|r| r.latents.values.truncate(3)).contains("latent"));
-    assert!(broken(|r| r.sidecar.set(6, CorrectionTarget::Latent { dimension: 0 }, 1)).contains("sidecar"));
-    let crowded = |r: &mut RepresentationParts| {
-        // More than 2^20 corrections, one at a time would take long.
-        r.clip = clip("clip", 40_000, 8, 10);
-        r.latents.values = vec![0; 40_000];
-        for sample in 0..20_000 {
-            CorrectionTarget::all(2).take(53).for_each(|target| r.sidecar.set(sample, target, 1));
-        }
-    };
-    assert!(broken(crowded).contains("1048576"));
-    assert!(repr::ClipName::new("../x").unwrap_err().to_string().contains("name"));
-}

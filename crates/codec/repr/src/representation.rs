@@ -136,3 +136,95 @@ fn check_corrections(
         Some(correction) => invalid(format!("the sidecar holds an impossible correction: {correction:?}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clip::ClipName;
+    use crate::sidecar::CorrectionTarget;
+    use crate::table::{LayerTable, Stem};
+
+    fn clip(frames: usize) -> Clip {
+        Clip::new(ClipName::new("clip").unwrap(), frames, 8, 10).unwrap()
+    }
+
+    /// Two latent values, 6 samples.
+    fn parts() -> RepresentationParts {
+        let stem = Stem { channels: 1, height: 2, width: 2 };
+        let architecture = Architecture::new(LayerTable { latent_dim: 2, stem, layers: Vec::new() }).unwrap();
+        let tensor = |p: &Parameter| QuantizedTensor { bits: 8, steps: vec![0.1], values: vec![-128; p.len()] };
+        RepresentationParts {
+            parameters: architecture.parameters().iter().map(tensor).collect(),
+            latents: QuantizedLatents { minimum: vec![-1.0; 2], step: vec![0.01; 2], values: vec![7; 12] },
+            architecture,
+            clip: clip(13),
+            sidecar: Sidecar::default(),
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        Representation::new(parts()).unwrap();
+        let broken = |change: fn(&mut RepresentationParts)| {
+            let mut parts = parts();
+            change(&mut parts);
+            Representation::new(parts).unwrap_err().to_string()
+        };
+        assert!(broken(|p| p.parameters[0].values[0] = 128).contains("stem.weight"));
+        assert!(broken(|p| p.parameters[0].bits = 9).contains("stem.weight has 9 bits"));
+        assert!(broken(|p| p.parameters[1].steps[0] = f32::NAN).contains("stem.bias"));
+        assert!(broken(|p| p.parameters[1].steps.clear()).contains("stem.bias has 0 steps"));
+        assert!(broken(|p| p.parameters[1].values.truncate(3)).contains("stem.bias has 3 values"));
+        assert!(broken(|p| drop(p.parameters.pop())).contains("5 tensors, the architecture has 6"));
+        assert!(broken(|p| p.latents.values.truncate(3)).contains("latent"));
+        assert!(broken(|p| p.latents.step[1] = 2e6).contains("a latent step is 2000000"));
+        assert!(broken(|p| p.sidecar.set(6, CorrectionTarget::Latent { dimension: 0 }, 1)).contains("sidecar"));
+        let crowded = |p: &mut RepresentationParts| {
+            // More than 2^20 corrections, one at a time would take long.
+            p.clip = clip(40_000);
+            p.latents.values = vec![0; 40_000];
+            for sample in 0..20_000 {
+                CorrectionTarget::all(2).take(53).for_each(|target| p.sidecar.set(sample, target, 1));
+            }
+        };
+        assert!(broken(crowded).contains("1048576"));
+    }
+
+    #[test]
+    fn names_and_sizes_of_clips_have_bounds() {
+        for name in ["", ".", "..", "../x", "a\\b", "a\nb"] {
+            assert!(ClipName::new(name).unwrap_err().to_string().contains("plain file name"), "{name:?}");
+        }
+        assert!(ClipName::new("x".repeat(201)).is_err() && ClipName::new("ein Clip.é").is_ok());
+        let refused = |frames, height, width| {
+            Clip::new(ClipName::new("c").unwrap(), frames, height, width).unwrap_err().to_string()
+        };
+        assert!(refused(0, 8, 10).contains("0 frames") && refused(1_000_001, 8, 10).contains("frames"));
+        assert!(refused(1, 0, 10).contains("10x0") && refused(1, 8, 4097).contains("1 to 4096"));
+        assert!(Clip::new(ClipName::new("c").unwrap(), 1_000_000, 1, 1).unwrap().check_latents(1024).is_err());
+    }
+
+    #[test]
+    fn a_sample_takes_other_values_that_fit() {
+        let mut representation = Representation::new(parts()).unwrap();
+        let of = |sample, amount| {
+            let mut sidecar = Sidecar::default();
+            sidecar.set(sample, CorrectionTarget::Latent { dimension: 1 }, amount);
+            sidecar
+        };
+        representation.set_sample(2, &[1, 2], &of(2, 5)).unwrap();
+        representation.set_sample(4, &[3, 4], &of(4, 6)).unwrap();
+        representation.set_sample(2, &[5, 6], &of(2, -7)).unwrap();
+        assert_eq!(representation.latents.values[4..6], [5, 6]);
+        let amounts: Vec<_> = representation.sidecar.corrections().iter().map(|c| (c.sample, c.amount)).collect();
+        assert_eq!(amounts, [(2, -7), (4, 6)]);
+        let before = representation.clone();
+        for (sample, latent, sidecar) in
+            [(6, vec![1, 2], of(6, 1)), (1, vec![1], of(1, 1)), (1, vec![1, 2], of(2, 1)), (1, vec![1, 2], of(1, 32))]
+        {
+            assert!(representation.set_sample(sample, &latent, &sidecar).is_err());
+        }
+        assert_eq!(representation, before);
+        assert_eq!(Representation::new(before.into_parts()), Ok(representation));
+    }
+}
