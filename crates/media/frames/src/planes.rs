@@ -1,6 +1,6 @@
 //! Planar f32 images.
 
-use crate::{FrameError, RgbFrame, check_len};
+use crate::error::{FrameError, check_len};
 
 /// f32 planes, `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,20 +55,6 @@ impl Planes {
     pub fn plane(&self, c: usize) -> &[f32] {
         let len = self.height * self.width;
         &self.data[c * len..][..len]
-    }
-
-    /// Three planes as a frame: NaN becomes 0, values are clamped to [0, 255] and rounded half to even.
-    ///
-    /// # Panics
-    /// Unless there are 3 planes.
-    pub fn to_rgb(&self) -> RgbFrame {
-        assert_eq!(self.channels, 3, "an RGB frame has 3 planes");
-        let mut data = vec![0; self.data.len()];
-        let planes = self.plane(0).iter().zip(self.plane(1)).zip(self.plane(2));
-        for (pixel, ((&r, &g), &b)) in data.chunks_exact_mut(3).zip(planes) {
-            pixel.copy_from_slice(&[round_u8(r), round_u8(g), round_u8(b)]);
-        }
-        RgbFrame::new(self.width, self.height, data).expect("the planes' own size")
     }
 }
 

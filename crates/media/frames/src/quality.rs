@@ -1,6 +1,6 @@
 //! Pixel distortion.
 
-use crate::RgbFrame;
+use crate::rgb::RgbFrame;
 
 /// Sum of squared differences over all values of two frames of the same size.
 pub fn squared_error(a: &RgbFrame, b: &RgbFrame) -> u64 {

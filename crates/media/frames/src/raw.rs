@@ -4,7 +4,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use thiserror::Error;
 
-use crate::{FrameError, RgbFrame, checked_len};
+use crate::error::{FrameError, checked_len};
+use crate::rgb::RgbFrame;
 
 /// Why raw frames cannot be read or written. The texts leave out what the stream is: callers know its path.
 #[derive(Debug, Error)]

@@ -1,7 +1,7 @@
 //! Separable resampling with half-pixel centres, no antialiasing: the arithmetic of torch's
 //! `interpolate(align_corners=False)` on the CPU, in f32, rows interpolated first.
 
-use crate::Planes;
+use crate::planes::Planes;
 
 /// `a` of the cubic convolution kernel (Keys, "Cubic convolution interpolation", 1981), torch's choice.
 const CUBIC_A: f32 = -0.75;

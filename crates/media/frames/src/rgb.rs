@@ -1,7 +1,8 @@
 //! 8-bit RGB frames.
 
+use crate::error::{FrameError, check_len};
+use crate::planes::{Planes, round_u8};
 use crate::resize::{self, Taps};
-use crate::{FrameError, Planes, check_len};
 
 /// An 8-bit RGB frame: interleaved R, G, B, row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,22 @@ impl RgbFrame {
             columns.linear_row(|x| f32::from(source[3 * x + c]), out);
         };
         resize::resize_rows(3, &Taps::bilinear(self.height, height), width, row)
+    }
+}
+
+impl Planes {
+    /// Three planes as a frame: NaN becomes 0, values are clamped to [0, 255] and rounded half to even.
+    ///
+    /// # Panics
+    /// Unless there are 3 planes.
+    pub fn to_rgb(&self) -> RgbFrame {
+        assert_eq!(self.channels(), 3, "an RGB frame has 3 planes");
+        let mut data = vec![0; self.data().len()];
+        let planes = self.plane(0).iter().zip(self.plane(1)).zip(self.plane(2));
+        for (pixel, ((&r, &g), &b)) in data.chunks_exact_mut(3).zip(planes) {
+            pixel.copy_from_slice(&[round_u8(r), round_u8(g), round_u8(b)]);
+        }
+        RgbFrame::new(self.width(), self.height(), data).expect("the planes' own size")
     }
 }
 

@@ -1,7 +1,8 @@
 //! Decoded 4:2:0 video to RGB, and RGB to the pose evaluator's six planes.
 
-use crate::planes::round_u8;
-use crate::{FrameError, Planes, RgbFrame, checked_len};
+use crate::error::{FrameError, checked_len};
+use crate::planes::{Planes, round_u8};
+use crate::rgb::RgbFrame;
 
 /// One 8-bit plane as a decoder hands it out.
 #[derive(Clone, Copy, Debug)]
