@@ -1,6 +1,6 @@
 //! The operations of a frozen network: few kinds, every dimension known.
 
-use gradients::frozen::{ConvShape, ConvSource};
+use gradients::frozen::{ConvShape, ConvSource, Step};
 
 use super::pointwise::Program;
 
@@ -127,6 +127,18 @@ pub enum Binary {
     Mul,
     /// Quotient.
     Div,
+}
+
+impl Binary {
+    /// The same of one value's steps `a` and `b`.
+    pub fn step(self, a: usize, b: usize) -> Step {
+        match self {
+            Self::Add => Step::Add(a, b),
+            Self::Sub => Step::Sub(a, b),
+            Self::Mul => Step::Mul(a, b),
+            Self::Div => Step::Div(a, b),
+        }
+    }
 }
 
 /// What becomes of the elements along reduced axes.

@@ -2,8 +2,9 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
+use super::call::{Call, Value, axes};
+use super::fault::{Fault, Result};
 use super::fold::widen;
-use super::{Call, Fault, Result, Value, axes};
 use crate::constant::{Constant, Data};
 use ops::frozen::{Binary, Conv, Op, Reduction, broadcast};
 use ops::frozen::{Builder, Program, Step};
@@ -176,7 +177,7 @@ impl Call<'_> {
             let program = Program::new(|p, x| {
                 let number = p.constant(number);
                 let (a, b) = if swapped { (number, x) } else { (x, number) };
-                p.push(step(binary, a, b))
+                p.push(binary.step(a, b))
             });
             return self.pointwise(program, x.clone()).map(Some);
         }
@@ -266,25 +267,15 @@ impl Call<'_> {
         let x = self.input(0)?;
         let shape = self.shape(&x);
         if self.opset >= 13 {
-            let axis = super::axis(self.int("axis", -1), shape.len())?;
+            let axis = super::call::axis(self.int("axis", -1), shape.len())?;
             return self.emit(Op::Softmax { axis }, vec![x]);
         }
         // Older versions normalize all dimensions from the axis on together.
-        let axis = super::axis(self.int("axis", 1), shape.len())?;
+        let axis = super::call::axis(self.int("axis", 1), shape.len())?;
         let (outer, inner) = shape.split_at(axis);
         let flat = self.reshaped(x, vec![outer.iter().product(), inner.iter().product()])?;
         let normalized = self.emit(Op::Softmax { axis: 1 }, vec![flat])?;
         self.reshaped(normalized, shape)
-    }
-}
-
-/// A step of two operands.
-pub fn step(binary: Binary, a: usize, b: usize) -> Step {
-    match binary {
-        Binary::Add => Step::Add(a, b),
-        Binary::Sub => Step::Sub(a, b),
-        Binary::Mul => Step::Mul(a, b),
-        Binary::Div => Step::Div(a, b),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Windows that slide over rows and columns.
 
-use super::{Call, Result, Value};
+use super::call::{Call, Value};
+use super::fault::Result;
 use ops::frozen::elements;
 use ops::frozen::{Binary, Conv, ConvShape, ConvSource, Op, Reduction};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gradients::frozen::Pointwise;
 
-use super::{Fault, Result};
+use super::fault::{Fault, Result};
 use crate::constant::{Constant, Data, DataType};
 use crate::proto;
 use ops::frozen::elements;

@@ -1,6 +1,7 @@
 //! Normalizations, as sums and products, and what else differs between training and inference.
 
-use super::{Call, Result, Value, axis};
+use super::call::{Call, Value, axis};
+use super::fault::Result;
 use crate::constant::{Constant, Data};
 use ops::frozen::{Binary, Conv, Op, Reduction};
 use ops::frozen::{Program, Step};

@@ -1,6 +1,7 @@
 //! Resizing, as repetition or as a matrix along each axis.
 
-use super::{Call, Result, Value};
+use super::call::{Call, Value};
+use super::fault::Result;
 use ops::frozen::Op;
 use ops::frozen::elements;
 
@@ -55,7 +56,7 @@ impl Call<'_> {
         let rank = shape.len();
         let scales_at = if self.opset < 11 || self.node.op_type == "Upsample" { 1 } else { 2 };
         let axes = match self.int_list("axes") {
-            Some(list) => list.iter().map(|&one| super::axis(one, rank)).collect::<Result<Vec<_>>>()?,
+            Some(list) => list.iter().map(|&one| super::call::axis(one, rank)).collect::<Result<Vec<_>>>()?,
             None => (0..rank).collect(),
         };
         let (mut sizes, mut all) = (shape.to_vec(), vec![1.0; rank]);

@@ -1,6 +1,8 @@
 //! Operations that move elements without changing them.
 
-use super::{Call, Result, Value, axes, axis, fold};
+use super::call::{Call, Value, axes, axis};
+use super::fault::Result;
+use super::fold;
 use crate::constant::{Constant, Data, DataType};
 use ops::frozen::MAX_ELEMENTS;
 use ops::frozen::Op;

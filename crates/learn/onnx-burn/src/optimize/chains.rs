@@ -1,6 +1,5 @@
 //! Chains of functions of the same tensor's elements become one program: `x * sigmoid(x)`, GELU and the like.
 
-use crate::build::step;
 use crate::graph::{Graph, Id};
 use ops::frozen::Op;
 use ops::frozen::Program;
@@ -18,7 +17,7 @@ pub fn collapse(graph: &mut Graph) {
             && let &[a, b] = graph.node(id).inputs.as_slice()
             && let Some((root, a, b)) = common(graph, id, a, b)
         {
-            let program = Program::combine(&a, &b, |p, a, b| p.push(step(binary, a, b)));
+            let program = Program::combine(&a, &b, |p, a, b| p.push(binary.step(a, b)));
             replace(graph, id, program, root);
         }
         while let Op::Pointwise(outer) = &graph.node(id).op
