@@ -17,6 +17,8 @@ mod neighbours;
 mod sizes;
 mod table;
 
+use kernels::Level;
+use kernels::simd::{Kernel, Simd};
 use mixing::{BitCoder, Chance, Corrupt, FINE, Mixer, Probability, Refiner, Slot, UNIT, squash, stretch};
 
 use evidence::Evidence;
@@ -138,7 +140,7 @@ impl Model {
         count: usize,
         source: &[u16],
     ) -> Result<Vec<u16>, Corrupt> {
-        pulp::Arch::new().dispatch(Video { model: self, coder, grid, count, source })
+        Level::detect().run(Video { model: self, coder, grid, count, source })
     }
 
     /// Codes the next token, whose code is `code`, and returns it. `codes` are all before it.
@@ -241,11 +243,11 @@ struct Video<'a, C> {
     source: &'a [u16],
 }
 
-impl<C: BitCoder> pulp::NullaryFnOnce for Video<'_, C> {
+impl<C: BitCoder> Kernel for Video<'_, C> {
     type Output = Result<Vec<u16>, Corrupt>;
 
     #[inline(always)]
-    fn call(self) -> Self::Output {
+    fn run<S: Simd>(self, _: S) -> Self::Output {
         let Self { model, coder, grid, count, source } = self;
         let mut places = vec![Place::EMPTY; grid.len().min(count)];
         let mut codes = Vec::with_capacity(count.min(MOST_RESERVED));
@@ -324,7 +326,6 @@ impl<'a> Votes<'a> {
 mod tests {
     use super::*;
     use mixing::{Decoder, Encoder};
-    use pulp::NullaryFnOnce;
 
     const GRID: Grid = Grid { height: 8, width: 16 };
 
@@ -337,11 +338,15 @@ mod tests {
     fn vector_instructions_give_the_same_bytes() {
         for bits in [1, 7, 10, 16] {
             let codes = codes(bits);
-            let (mut dispatched, mut plain) = (Encoder::default(), Encoder::default());
-            Model::new(bits, 8).code(&mut dispatched, GRID, codes.len(), &codes).unwrap();
-            let model = &mut Model::new(bits, 8);
-            Video { model, coder: &mut plain, grid: GRID, count: codes.len(), source: &codes }.call().unwrap();
-            assert_eq!(dispatched.finish(), plain.finish(), "{bits} bits");
+            let coded = |level: Level| {
+                let (model, mut coder) = (&mut Model::new(bits, 8), Encoder::default());
+                level.run(Video { model, coder: &mut coder, grid: GRID, count: codes.len(), source: &codes }).unwrap();
+                coder.finish()
+            };
+            let plain = coded(Level::SCALAR);
+            for level in Level::available() {
+                assert_eq!(coded(level), plain, "{bits} bits at {level}");
+            }
         }
     }
 

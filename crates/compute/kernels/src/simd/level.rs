@@ -34,10 +34,17 @@ impl Level {
         let mut levels = vec![Self::SCALAR];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // Every processor with AVX2 has the rest too; hypervisors may hide single ones.
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt");
+            if avx2 {
                 levels.push(Self(Isa::Avx2));
             }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
                 levels.push(Self(Isa::Avx512));
             }
         }
@@ -64,10 +71,10 @@ impl Level {
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Isa::Scalar => kernel.run(Scalar),
-            // SAFETY: the value exists because the processor has AVX2 and FMA.
+            // SAFETY: the value exists because the processor has AVX2, FMA and what stands beside them in `available`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2(kernel) },
-            // SAFETY: the value exists because the processor has AVX-512 F and BW.
+            // SAFETY: the value exists because the processor has AVX-512 F and BW, and all of AVX2's level.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe { avx512(kernel) },
         }
@@ -99,16 +106,16 @@ pub trait Kernel {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
 fn avx2<K: Kernel>(kernel: K) -> K::Output {
-    // SAFETY: this function is only entered on a processor with AVX2 and FMA.
+    // SAFETY: this function is only entered on a processor with all that it enables.
     kernel.run(unsafe { Avx2::new() })
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 fn avx512<K: Kernel>(kernel: K) -> K::Output {
-    // SAFETY: this function is only entered on a processor with AVX-512 F and BW.
+    // SAFETY: this function is only entered on a processor with all that it enables.
     kernel.run(unsafe { Avx512::new() })
 }
 
