@@ -144,6 +144,10 @@ fn round(value: f64) -> i16 {
 }
 
 /// Bits of integers by their histogram.
+///
+/// Not by what the coder asks for each in its place ([`archive::level_costs`]): deciding by that, in up to two further passes,
+/// changed a trained decoder's bytes at equal error by -0.02 to +0.05 % at exchange rates from 0.005 to 0.05. The coder's
+/// context moves with the decisions, so its prices are those of integers that are not there any more.
 struct Rates([f64; 256]);
 
 impl Rates {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 ///
 /// ```text
 /// RUN/config.toml                    the resolved recipe
+/// RUN/run.lock                      held by the process that trains here
 /// RUN/checkpoints/last.safetensors   whole state, for --resume
 /// RUN/checkpoints/best.safetensors   moving average with the best score after quantization (without evaluators: the best
 ///                                    PSNR), for hnerv encode
@@ -32,6 +33,11 @@ impl RunFolder {
     /// The resolved recipe.
     pub fn config(&self) -> PathBuf {
         self.0.join("config.toml")
+    }
+
+    /// Held by the process that trains here.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("run.lock")
     }
 
     /// The resumable checkpoint.

@@ -20,6 +20,9 @@ pub enum RunError {
     /// The folder holds a run already.
     #[error("{0} holds a run already; go on with --resume, or give another --out")]
     Exists(PathBuf),
+    /// Another process trains into the folder.
+    #[error("another process is training in {0}; wait for it, or give another --out")]
+    Busy(PathBuf),
     /// A resumed run was started with another recipe.
     #[error("{folder} was started with another recipe ({difference}); give that one, or start anew with another --out")]
     OtherRecipe {
@@ -61,6 +64,9 @@ pub enum RunError {
     /// The clip holds no frames.
     #[error("{0} holds no frames; give another clip")]
     NoFrames(String),
+    /// The clip holds no pair, and evaluators look at pairs.
+    #[error("{0} is a single frame, evaluators look at pairs; give a longer clip")]
+    NoPair(String),
     /// The loss is no number any more.
     #[error(
         "the loss is not finite in epoch {epoch} of stage {stage:?}; lower its learning_rate and --resume is not possible: start anew"

@@ -1,5 +1,7 @@
 //! How a run starts, or goes on: what fits together, the folder, the state to begin with.
 
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use burn_core::tensor::backend::AutodiffBackend;
@@ -10,7 +12,7 @@ use onnx_burn::Network;
 use ops::Ops;
 use recipe::Recipe;
 use report::{Metrics, RunFolder};
-use repr::Clip;
+use repr::{Clip, FRAMES_PER_SAMPLE};
 
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::RunError;
@@ -35,6 +37,8 @@ pub(crate) struct Opened<B: AutodiffBackend + Ops> {
     pub engine: Engine<B>,
     pub metrics: Metrics,
     pub position: Position,
+    /// Keeps other processes out of the folder for as long as it lives.
+    pub lock: File,
 }
 
 /// Checks that the parts of a job fit together, opens its folder and loads what a run goes on from.
@@ -51,6 +55,7 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(job: &Job<'_>, device: &B::Device) 
     let clip = dataset.clip()?;
     check_evaluators(job)?;
     let networks = networks(recipe, (clip.height(), clip.width()), device)?;
+    let lock = lock(job.folder)?;
     open_folder(job)?;
     let (position, state) = resumed(job, &clip)?;
     let setup = Setup {
@@ -60,13 +65,16 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(job: &Job<'_>, device: &B::Device) 
         training: recipe.training().clone(),
     };
     let metrics = Metrics::open(folder, position.epochs_done)?;
-    Ok(Opened { engine: Engine::new(setup, networks, state.as_ref(), device.clone()), clip, metrics, position })
+    Ok(Opened { engine: Engine::new(setup, networks, state.as_ref(), device.clone()), clip, metrics, position, lock })
 }
 
 /// The evaluators are there if the recipe names some, and the dataset's outputs are theirs.
 fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
     if job.recipe.evaluators().is_none() {
         return Ok(());
+    }
+    if job.dataset.frame_count() < FRAMES_PER_SAMPLE {
+        return Err(RunError::NoPair(job.dataset.info().name.clone()));
     }
     let found = match (job.dataset.networks(), &job.evaluators) {
         (None, _) => "holds no outputs",
@@ -88,6 +96,21 @@ fn networks<B: AutodiffBackend + Ops>(
     let segnet = Network::read(&paths.segnet, FrozenEvaluators::<B>::segnet_input(batch), device)?;
     let posenet = Network::read(&paths.posenet, FrozenEvaluators::<B>::posenet_input(batch), device)?;
     Ok(Some(FrozenEvaluators { segnet, posenet, camera }))
+}
+
+/// Claims the folder, until the process ends or the file is dropped; whoever dies lets go of it too.
+fn lock(folder: &RunFolder) -> Result<File, RunError> {
+    let path = folder.lock();
+    let io = |source| RunError::Io { path: path.clone(), source };
+    std::fs::create_dir_all(folder.path()).map_err(io)?;
+    let file = File::create(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::Busy(folder.path().into())),
+        // A file system without locks: nothing to hold on to.
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
 }
 
 /// Refuses a folder that holds a run, or to resume one that holds another recipe; writes the recipe.

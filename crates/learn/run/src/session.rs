@@ -1,5 +1,6 @@
 //! The curriculum over all pairs of a clip, resumable at any step.
 
+use std::fs::File;
 use std::time::Instant;
 
 use burn_core::tensor::backend::AutodiffBackend;
@@ -63,14 +64,24 @@ struct Session<'a, 'j, B: AutodiffBackend + Ops> {
     /// Steps and seconds of earlier starts.
     before: (usize, f64),
     last_saved: Instant,
+    _lock: File,
 }
 
 impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
     fn new(job: &'a Job<'j>, opened: Opened<B>) -> Self {
-        let Opened { clip, engine, metrics, position } = opened;
+        let Opened { clip, engine, metrics, position, lock } = opened;
         let (now, before) = (Instant::now(), position.seconds);
-        let mut session =
-            Self { job, clip, engine, metrics, position, started: now, before: (0, before), last_saved: now };
+        let mut session = Self {
+            job,
+            clip,
+            engine,
+            metrics,
+            position,
+            started: now,
+            before: (0, before),
+            last_saved: now,
+            _lock: lock,
+        };
         session.before.0 = session.steps_done();
         if let (0, Some(first)) = (session.before.0, session.stages().first()) {
             session.engine.begin(first, Origin::Weights);

@@ -169,3 +169,13 @@ fn outputs_of_other_evaluators_are_refused() {
     assert!(matches!(start(&others.without_outputs()), Err(RunError::OtherEvaluators { .. })));
     assert!(!folder.path().exists());
 }
+
+#[test]
+fn a_single_frame_is_no_pair() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let dataset = dataset(&mut evaluators, 1);
+    let folder = RunFolder::new(tempfile::tempdir().unwrap().keep().join("run"));
+    let mut watch = Watch::stop_after(1);
+    let found = run_on(Device::Cpu, &curriculum(), &dataset, Some(&mut evaluators), &folder, false, &mut watch);
+    assert!(matches!(found, Err(RunError::NoPair(_))));
+}

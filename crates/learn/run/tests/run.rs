@@ -146,3 +146,16 @@ fn damaged_checkpoints_are_refused() {
     refused(&patch(b"latent_dim\\\":5", b"latent_dim\\\":6"));
     refused(&patch(b"version\\\":2", b"version\\\":3"));
 }
+
+#[test]
+fn a_folder_in_which_another_process_trains_is_left_alone() {
+    let folder = RunFolder::new(tempfile::tempdir().unwrap().keep().join("run"));
+    std::fs::create_dir_all(folder.path()).unwrap();
+    let other = std::fs::File::create(folder.lock()).unwrap();
+    other.lock().unwrap();
+    let start = || run_on(Device::Cpu, &recipe(), &scene(4), None, &folder, false, &mut Watch::stop_after(1));
+    assert!(matches!(start(), Err(RunError::Busy(_))));
+    assert!(!folder.config().exists());
+    drop(other);
+    assert_eq!(start().unwrap(), Outcome::Interrupted);
+}
