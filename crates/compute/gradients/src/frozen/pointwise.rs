@@ -287,6 +287,7 @@ fn push(operation: Operation, operations: &mut Vec<Operation>) -> Term {
 /// Macros rather than closures, because only what is inlined for sure is compiled with the level's instructions; and all in one
 /// function, longer than others, because they name its pointers.
 #[inline(always)]
+#[allow(clippy::too_many_lines, reason = "its macros name its pointers, see above")]
 fn run_operation<S: Simd>(
     s: S,
     operation: Operation,
