@@ -21,7 +21,7 @@ pub fn decode(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Dataset, DatasetError> {
     let clip = video::Clip::open(path)?;
-    let mut dataset = Dataset::new(describe(path, &clip, size)?);
+    let mut dataset = Dataset::new(describe(path, &clip, size)?)?;
     match pour(path, clip, stack, interrupted, &mut |frame| dataset.push(frame))? {
         Some(outputs) => dataset.with_outputs(outputs),
         None => Ok(dataset),

@@ -18,13 +18,20 @@ pub struct Dataset {
 
 impl Dataset {
     /// No frames yet.
-    pub fn new(info: DatasetInfo) -> Self {
-        Self { info, outputs: None, frames: Vec::new() }
+    ///
+    /// # Errors
+    ///
+    /// Sides of 0 or beyond 16384, a name beyond 200 bytes.
+    pub fn new(info: DatasetInfo) -> Result<Self, DatasetError> {
+        if !info.is_possible() {
+            return Err(DatasetError::Clip(info));
+        }
+        Ok(Self { info, outputs: None, frames: Vec::new() })
     }
 
-    /// A dataset of whole frames, `[n, 3, height, width]`.
-    pub(crate) fn of_frames(info: DatasetInfo, frames: Vec<u8>) -> Self {
-        Self { info, outputs: None, frames }
+    /// The same dataset with whole frames, `[n, 3, height, width]`, in place of its own.
+    pub(crate) fn with_frames(self, frames: Vec<u8>) -> Self {
+        Self { frames, ..self }
     }
 
     /// Appends a frame of the clip, at the clip's size; what [`DatasetWriter::push`](crate::DatasetWriter::push) would keep of

@@ -7,6 +7,7 @@ use metric::StackError;
 use output::OutputError;
 use thiserror::Error;
 
+use crate::info::DatasetInfo;
 use crate::output_cache::OutputCacheError;
 
 /// Why a dataset cannot be made, written or read.
@@ -55,15 +56,11 @@ pub enum DatasetError {
     #[error(transparent)]
     Video(#[from] video::VideoError),
     /// A clip that cannot be described.
-    #[error("the clip {name:?} of {width}x{height} cannot go into a target cache")]
-    Clip {
-        /// Its name.
-        name: String,
-        /// Columns.
-        width: usize,
-        /// Rows.
-        height: usize,
-    },
+    #[error(
+        "the clip {:?} of {}x{}, reduced to {}x{}, cannot become a dataset", _0.name, _0.clip_width, _0.clip_height,
+        _0.width, _0.height
+    )]
+    Clip(DatasetInfo),
     /// A frame of another size than the clip's.
     #[error("frame {index} is {}x{}, the clip's frames are {}x{}", found.0, found.1, expected.0, expected.1)]
     Frame {

@@ -11,15 +11,11 @@ use std::num::NonZeroU64;
 
 use metric::{NetworkHashes, PIXELS, POSE_LEN, SampleOutputs};
 
-use crate::info::DatasetInfo;
+use crate::info::{DatasetInfo, MAX_NAME};
 use crate::outputs::OriginalOutputs;
 
 pub const MAGIC: &[u8; 8] = b"hnervtgt";
 pub const VERSION: u32 = 1;
-/// Most rows or columns of a frame.
-pub const MAX_SIDE: usize = 1 << 14;
-/// Longest name of a clip in bytes.
-pub const MAX_NAME: usize = 200;
 /// For class maps, which hold long runs.
 const ZSTD_LEVEL: i32 = 9;
 
@@ -54,9 +50,9 @@ pub fn decode_info(cursor: &mut Cursor<'_>) -> Option<DatasetInfo> {
     let length = Some(cursor.u32()?).filter(|&length| length <= MAX_NAME)?;
     let name = String::from_utf8(cursor.take(length)?.to_vec()).ok()?;
     let clip_bytes = NonZeroU64::new(cursor.u64()?)?;
-    let mut side = || Some(cursor.u32()?).filter(|side| (1..=MAX_SIDE).contains(side));
-    let (clip_height, clip_width, height, width) = (side()?, side()?, side()?, side()?);
-    Some(DatasetInfo { name, clip_bytes, clip_height, clip_width, height, width })
+    let (clip_height, clip_width) = (cursor.u32()?, cursor.u32()?);
+    let (height, width) = (cursor.u32()?, cursor.u32()?);
+    Some(DatasetInfo { name, clip_bytes, clip_height, clip_width, height, width }).filter(DatasetInfo::is_possible)
 }
 
 /// The payload of the outputs.

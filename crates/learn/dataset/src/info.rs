@@ -4,6 +4,11 @@ use std::num::NonZeroU64;
 
 use frames::RgbFrame;
 
+/// Most rows or columns of a frame.
+pub const MAX_SIDE: usize = 1 << 14;
+/// Longest name of a clip in bytes.
+pub const MAX_NAME: usize = 200;
+
 /// Which clip a dataset was made from, and the size of its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetInfo {
@@ -25,6 +30,12 @@ impl DatasetInfo {
     /// Bytes of a frame at decoder resolution, `[3, height, width]`.
     pub fn frame_len(&self) -> usize {
         3 * self.height * self.width
+    }
+
+    /// Whether a dataset can be that: sides of 1 to 16384, a name of at most 200 bytes.
+    pub(crate) fn is_possible(&self) -> bool {
+        let sides = [self.clip_height, self.clip_width, self.height, self.width];
+        self.name.len() <= MAX_NAME && sides.iter().all(|side| (1..=MAX_SIDE).contains(side))
     }
 
     /// Whether `frame` is of the clip's size; if not, its width and height and the clip's.

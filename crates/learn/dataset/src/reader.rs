@@ -78,7 +78,7 @@ fn decode(bytes: &[u8]) -> Option<Dataset> {
     }
     let unpack = |(payload, part)| residual::decompress(payload, info.height, info.width, part);
     jobs.into_par_iter().map(unpack).collect::<Option<()>>()?;
-    let dataset = Dataset::of_frames(info, frames);
+    let dataset = Dataset::new(info).ok()?.with_frames(frames);
     match outputs {
         Some(outputs) => dataset.with_outputs(outputs).ok(),
         None => Some(dataset),
@@ -94,7 +94,8 @@ mod tests {
     use metric::{NetworkHashes, PIXELS, SampleOutputs};
 
     use super::*;
-    use crate::format::{MAX_SIDE, encode_info};
+    use crate::format::encode_info;
+    use crate::info::MAX_SIDE;
     use crate::{DatasetInfo, DatasetWriter};
 
     fn info() -> DatasetInfo {
@@ -147,7 +148,7 @@ mod tests {
             assert_eq!(dataset.frame(index).unwrap(), expected, "frame {index}");
         }
         assert_eq!(dataset.frame(clip.len()), None);
-        let mut direct = Dataset::new(info());
+        let mut direct = Dataset::new(info()).unwrap();
         clip.iter().for_each(|frame| direct.push(frame).unwrap());
         let direct = direct.with_outputs(outputs).unwrap();
         assert_eq!(dataset, direct);
@@ -164,6 +165,8 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let huge = DatasetInfo { clip_width: 1 << 20, ..info() };
         assert!(DatasetWriter::create(&path, &huge).is_err());
+        let flat = DatasetInfo { height: 0, ..info() };
+        assert!(matches!(Dataset::new(flat), Err(DatasetError::Clip(_))));
     }
 
     #[test]

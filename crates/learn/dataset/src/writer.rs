@@ -7,7 +7,7 @@ use output::{OutputError, OutputFile};
 use rayon::prelude::*;
 
 use crate::error::DatasetError;
-use crate::format::{MAX_NAME, MAX_SIDE, encode_info, encode_outputs, section_head, tag};
+use crate::format::{encode_info, encode_outputs, section_head, tag};
 use crate::info::DatasetInfo;
 use crate::outputs::OriginalOutputs;
 use crate::residual;
@@ -28,10 +28,8 @@ pub struct DatasetWriter {
 impl DatasetWriter {
     /// Starts a file.
     pub fn create(path: impl AsRef<Path>, info: &DatasetInfo) -> Result<Self, DatasetError> {
-        let sides = [info.clip_height, info.clip_width, info.height, info.width];
-        if info.name.len() > MAX_NAME || sides.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
-            let (name, width, height) = (info.name.clone(), info.clip_width, info.clip_height);
-            return Err(DatasetError::Clip { name, width, height });
+        if !info.is_possible() {
+            return Err(DatasetError::Clip(info.clone()));
         }
         let file = OutputFile::create(path)?;
         let mut writer =

@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     let (height, width) = Architecture::new(decoder.clone())?.output_size();
     let name = "noise".to_owned();
     let info = DatasetInfo { name, clip_bytes: NonZeroU64::MIN, clip_height: height, clip_width: width, height, width };
-    let mut dataset = Dataset::new(info);
+    let mut dataset = Dataset::new(info)?;
     for frame in 0..2 * STEPS * batch {
         let value = |i: usize| ((i / 3 * 7 + i % 3 * 50 + frame * 13) % 251) as u8;
         dataset.push(&RgbFrame::new(width, height, (0..3 * width * height).map(value).collect())?)?;

@@ -131,7 +131,7 @@ mod tests {
             height: 1,
             width: 2,
         };
-        let mut dataset = Dataset::new(size);
+        let mut dataset = Dataset::new(size).unwrap();
         for level in [0, 10, 50] {
             dataset.push(&RgbFrame::new(2, 1, vec![level, 7, 0, 0, 0, 0]).unwrap()).unwrap();
         }

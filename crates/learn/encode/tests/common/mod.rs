@@ -64,7 +64,7 @@ pub fn original(source: &Source) -> Dataset {
         height: 24,
         width: 32,
     };
-    let mut dataset = Dataset::new(info);
+    let mut dataset = Dataset::new(info).unwrap();
     let decoder = decoder::Decoder::new(source.plain());
     for sample in 0..source.plain().clip.samples() {
         for (i, frame) in decoder.decode(sample).unwrap().into_iter().enumerate() {

@@ -33,7 +33,7 @@ pub fn scene_of(name: &str, frames: usize) -> Dataset {
         height: HEIGHT,
         width: WIDTH,
     };
-    let mut dataset = Dataset::new(info);
+    let mut dataset = Dataset::new(info).unwrap();
     for t in 0..frames {
         let pixel = |i: usize| {
             let (y, x) = (i / WIDTH, i % WIDTH);
