@@ -28,7 +28,7 @@ pub struct HeadsShape {
     pub width: usize,
 }
 
-/// What [`Heads::backward`] returns.
+/// What [`HeadsShape::backward`] returns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadsGradients {
     /// `[n, inputs, height, width]`.

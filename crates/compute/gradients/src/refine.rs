@@ -33,7 +33,7 @@ pub struct RefineShape {
     pub width: usize,
 }
 
-/// What [`Refine::backward`] returns.
+/// What [`RefineShape::backward`] returns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefineGradients {
     /// `[n, channels, height, width]`.

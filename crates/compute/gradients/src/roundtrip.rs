@@ -23,7 +23,7 @@ const BAND: usize = 32;
 /// `bilinear(round(clamp(bicubic(255 * x))))`: what an evaluator sees of a decoder's frame.
 ///
 /// Bicubic (a = -0.75) and bilinear interpolation have half-pixel centres, clamped edges and no antialiasing; in between,
-/// values are clamped to [0, 255] and rounded half to even. Every value has the bits that [`Bicubic`](crate::Bicubic) and
+/// values are clamped to [0, 255] and rounded half to even. Every value has the bits that [`Bicubic`](kernels::Bicubic) and
 /// `frames::resize_bilinear` give for `255 * x`.
 ///
 /// Every method panics if a slice does not have the length that its shape says, or a size is 0.

@@ -34,7 +34,7 @@ pub struct StageShape {
     pub width: usize,
 }
 
-/// What [`Stage::backward`] returns.
+/// What [`StageShape::backward`] returns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageGradients {
     /// `[n, inputs, height, width]`.

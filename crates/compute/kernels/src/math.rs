@@ -28,7 +28,7 @@ const EXP: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 /
 /// Beyond this magnitude exp is taken at the limit: results stay normal numbers and sigmoid is as good as constant.
 const EXP_LIMIT: f32 = 87.0;
 
-/// The sine: reduced to [-pi/2, pi/2] by the two-part pi (Cody and Waite), then [`SIN`].
+/// The sine: reduced to [-pi/2, pi/2] by the two-part pi (Cody and Waite), then a polynomial.
 #[inline(always)]
 pub fn sin_vector<S: Simd>(s: S, x: S::V) -> S::V {
     let Reduced { r, z, parity } = reduce(s, x);
@@ -88,7 +88,7 @@ pub fn logistic_vector<S: Simd>(s: S, limit: f32, x: S::V) -> S::V {
     s.div(s.splat(limit), s.add(s.splat(1.0), exp))
 }
 
-/// The exponential; beyond a magnitude of [`EXP_LIMIT`] that of the limit.
+/// The exponential; beyond a magnitude of 87 that of 87.
 #[inline(always)]
 pub fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
     // The operands of min and max are placed so that NaN passes.
