@@ -42,6 +42,10 @@ const SURVIVORS: [usize; 2] = [8, 4];
 /// Contexts of the second refiner, which are hashed.
 const REFINED: u32 = 1 << 16;
 
+/// Widest vectors of f32 for which the model is compiled: the integers that it mixes fill few vectors, and compiled for 16
+/// lanes (AVX-512) it took longer than for 8 (AVX2).
+const LANES: usize = 8;
+
 /// Largest magnitude of a weight's upper half that a mixer can come to; a prior may say more.
 const MOST_WEIGHT: i16 = 0x7000;
 /// Most codes that memory is set aside for before they have been read.
@@ -140,7 +144,7 @@ impl Model {
         count: usize,
         source: &[u16],
     ) -> Result<Vec<u16>, Corrupt> {
-        Level::detect().run(Video { model: self, coder, grid, count, source })
+        Level::detect_up_to(LANES).run(Video { model: self, coder, grid, count, source })
     }
 
     /// Codes the next token, whose code is `code`, and returns it. `codes` are all before it.

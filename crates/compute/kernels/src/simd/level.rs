@@ -7,7 +7,7 @@ use super::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512::Avx512;
 use super::scalar::Scalar;
-use super::vector::Simd;
+use super::vector::{MAX_LANES, Simd};
 
 /// Instructions that the kernels use. All levels give the same bits.
 ///
@@ -53,7 +53,14 @@ impl Level {
 
     /// The fastest level that this processor has.
     pub fn detect() -> Self {
-        Self::available().last().copied().unwrap_or(Self::SCALAR)
+        Self::detect_up_to(MAX_LANES)
+    }
+
+    /// The fastest level that this processor has whose vectors have at most so many lanes: for code that gains nothing from
+    /// wider ones.
+    pub fn detect_up_to(lanes: usize) -> Self {
+        let fitting = Self::available().into_iter().rfind(|level| level.lanes() <= lanes);
+        fitting.unwrap_or(Self::SCALAR)
     }
 
     /// Values in a vector of this level.
@@ -127,5 +134,7 @@ mod tests {
     fn the_detected_level_is_the_last_available_one() {
         assert_eq!(Level::available()[0], Level::SCALAR);
         assert_eq!(Level::available().last(), Some(&Level::detect()));
+        assert_eq!(Level::detect_up_to(1), Level::SCALAR);
+        assert!(Level::detect_up_to(8).lanes() <= 8);
     }
 }
