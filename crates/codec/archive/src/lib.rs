@@ -8,8 +8,8 @@
 //! Inside, three things are kept apart:
 //!
 //! - the container (`header`): magic, version, length, layer table, clip, checksum;
-//! - the model (`payload` with `tensors`, `latents` and `sidecar`, made of `adaptive`, `regression`, `levels` and `mixer`):
-//!   which value comes when, and how likely each of its bits is;
+//! - the model (`payload` with `tensors`, `latents` and `sidecar`, made of `adaptive`, `regression`, `levels` and
+//!   `family_mixer`): which value comes when, and how likely each of its bits is;
 //! - the coder (crate [`mixing`]): writes those bits, reads them, or counts what they cost. The model is generic over it, so the
 //!   cost that a search asks for, the bytes that [`encode`] writes and the budget come from the same lines of code.
 //!

@@ -27,7 +27,7 @@ pub struct SegmentationLoss {
 pub struct Segmented<B: Backend> {
     /// Mean over all pixels of all samples, `[1]`.
     pub loss: Tensor<B, 1>,
-    /// Pixels of each sample whose class differs, `[n]`.
+    /// Pixels of each sample whose class (that of the largest logit, the first of several) differs, `[n]`.
     pub wrong: Tensor<B, 1, Int>,
 }
 

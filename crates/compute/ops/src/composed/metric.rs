@@ -76,9 +76,12 @@ pub fn segmentation<B: Backend>(
     let own = logits.clone().gather(1, classes.clone());
     let index: Vec<i32> = (0..count as i32).collect();
     let index = Tensor::<B, 4, Int>::from_data(TensorData::new(index, [1, count, 1, 1]), &logits.device());
-    let others = logits.clone().mask_fill(index.equal(classes), f32::MIN);
+    let others = logits.clone().mask_fill(index.clone().equal(classes.clone()), f32::MIN);
     let margin = own.clone() - others.max_dim(1);
-    let wrong = margin.clone().lower_elem(0.0).int().reshape([n, h * w]).sum_dim(1).reshape([n]);
+    // Of several largest logits the first one is the class.
+    let before = logits.clone().mask_fill(index.greater_equal(classes), f32::NEG_INFINITY).max_dim(1);
+    let right = margin.clone().greater_equal_elem(0.0).bool_and(own.clone().greater(before));
+    let wrong = right.bool_not().int().reshape([n, h * w]).sum_dim(1).reshape([n]);
     let mut losses = match loss.pixel {
         PixelLoss::CrossEntropy => {
             let largest = logits.clone().max_dim(1).detach();

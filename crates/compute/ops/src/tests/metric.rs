@@ -33,3 +33,16 @@ fn segmentation_losses_agree_with_burns_operations() {
         }
     }
 }
+
+#[test]
+fn of_equal_logits_the_first_one_is_the_class() {
+    let logits: Vec<f32> = (0..3 * 4 * 40).map(|i: usize| (i * 7919 % 101 % 2) as f32).collect();
+    let logits = Tensor::<B, 4>::from_data(TensorData::new(logits, [3, 4, 1, 40]), &Default::default());
+    let classes: Vec<i32> = (0..3 * 40).map(|i| i % 4).collect();
+    let classes = Tensor::<B, 3, Int>::from_data(TensorData::new(classes, [3, 1, 40]), &Default::default());
+    let loss = SegmentationLoss { pixel: PixelLoss::CrossEntropy, hard: None };
+    let counts = |wrong: Tensor<B, 1, Int>| wrong.into_data().iter::<i64>().collect::<Vec<_>>();
+    let found = counts(processor::segmentation(logits.clone(), classes.clone(), &loss).wrong);
+    assert!(found.iter().all(|wrong| (1..40).contains(wrong)), "{found:?}");
+    assert_eq!(found, counts(composed::segmentation(logits, classes, &loss).wrong));
+}
