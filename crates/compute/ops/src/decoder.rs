@@ -19,25 +19,39 @@ impl<B: Backend> ConvWeights<B> {
     }
 }
 
+/// An upsampling layer: its weights, and what it does with them.
+#[derive(Clone)]
+pub struct StageLayer<B: Backend> {
+    /// To `upscale^2` times the layer's channels.
+    pub conv: ConvWeights<B>,
+    /// 1x1 to the layer's channels; without one the skip is the input, which must have as many.
+    pub skip: Option<ConvWeights<B>>,
+    /// Side of the convolution's kernel, 1 or 3.
+    pub kernel: usize,
+    /// Factor of the pixel shuffle and of the bilinear upsampling.
+    pub upscale: usize,
+}
+
+/// A residual refinement: its weights, and what it does with them.
+#[derive(Clone)]
+pub struct RefineLayer<B: Backend> {
+    /// To the hidden channels, 3x3.
+    pub first: ConvWeights<B>,
+    /// Back to the input's channels, 3x3.
+    pub second: ConvWeights<B>,
+    /// Of the first convolution.
+    pub dilation: usize,
+    /// Weight of the branch.
+    pub gain: f32,
+}
+
 /// A backend that runs the decoder's layers.
 pub trait DecoderOps: Backend {
-    /// `sin(pixel_shuffle(conv(x)) + bilinear(skip(x)))` for `x` `[n, c, h, w]`; without `skip` weights the skip is `x`.
-    fn stage(
-        x: Tensor<Self, 4>,
-        conv: ConvWeights<Self>,
-        skip: Option<ConvWeights<Self>>,
-        kernel: usize,
-        upscale: usize,
-    ) -> Tensor<Self, 4>;
+    /// `sin(pixel_shuffle(conv(x)) + bilinear(skip(x)))` for `x` `[n, c, h, w]`.
+    fn stage(x: Tensor<Self, 4>, layer: StageLayer<Self>) -> Tensor<Self, 4>;
 
-    /// `x + gain * sin(second(first(x)))`, 3x3 convolutions, the first one dilated.
-    fn refine(
-        x: Tensor<Self, 4>,
-        first: ConvWeights<Self>,
-        second: ConvWeights<Self>,
-        dilation: usize,
-        gain: f32,
-    ) -> Tensor<Self, 4>;
+    /// `x + gain * sin(second(first(x)))` for `x` `[n, c, h, w]`.
+    fn refine(x: Tensor<Self, 4>, layer: RefineLayer<Self>) -> Tensor<Self, 4>;
 
     /// `sigmoid(conv(x))`, a 3x3 convolution.
     fn heads(x: Tensor<Self, 4>, conv: ConvWeights<Self>) -> Tensor<Self, 4>;

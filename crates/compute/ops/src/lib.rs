@@ -6,9 +6,9 @@
 //! - [`composed`]: what each operation means, out of burn's own, on any device and differentiable there.
 //! - The processor's implementations run the kernels of [`gradients`], one autodiff node each; tests hold both together.
 //!
-//! A backend joins by implementing the traits: out of [`composed`] to begin with, operation by operation by something faster.
+//! A backend joins as [`composed::Composed`]; one that gets kernels of its own implements the traits instead, and nothing outside
+//! of this crate changes.
 
-mod backends;
 pub mod composed;
 mod decoder;
 pub mod frozen;
@@ -17,7 +17,7 @@ mod processor;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::{ConvWeights, DecoderOps};
+pub use decoder::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
 pub use frozen::FrozenOps;
 pub use metric::{Hard, MetricOps, PixelLoss, RoundTripSizes, SegmentationLoss, Segmented};
 

@@ -3,7 +3,7 @@
 
 use burn_core::tensor::backend::Backend;
 use burn_core::tensor::{Tensor, TensorData};
-use ops::{ConvWeights, DecoderOps};
+use ops::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use repr::{Architecture, Convolution, Node, Operation, ParameterKind};
@@ -62,10 +62,12 @@ pub fn decode<B: DecoderOps>(
                 sums.sin().reshape([n, output.channels, output.height, output.width])
             }
             Operation::Stage { conv, skip, upscale } => {
-                B::stage(x, tensors(conv), skip.as_ref().map(tensors), conv.kernel, *upscale)
+                let skip = skip.as_ref().map(tensors);
+                B::stage(x, StageLayer { conv: tensors(conv), skip, kernel: conv.kernel, upscale: *upscale })
             }
             Operation::Refine { first, second, gain } => {
-                B::refine(x, tensors(first), tensors(second), first.dilation, *gain)
+                let (dilation, gain) = (first.dilation, *gain);
+                B::refine(x, RefineLayer { first: tensors(first), second: tensors(second), dilation, gain })
             }
             Operation::Heads { heads } => {
                 let heads = heads.each_ref().map(tensors);

@@ -7,7 +7,7 @@ use burn_core::tensor::module::conv2d;
 use burn_core::tensor::ops::ConvOptions;
 
 use super::resample::upsample_bilinear;
-use crate::decoder::ConvWeights;
+use crate::decoder::{ConvWeights, RefineLayer, StageLayer};
 
 fn conv<B: Backend>(x: Tensor<B, 4>, conv: ConvWeights<B>, kernel: usize, dilation: usize) -> Tensor<B, 4> {
     let (inputs, outputs) = (x.dims()[1], conv.outputs());
@@ -18,13 +18,8 @@ fn conv<B: Backend>(x: Tensor<B, 4>, conv: ConvWeights<B>, kernel: usize, dilati
 }
 
 /// [`crate::DecoderOps::stage`].
-pub fn stage<B: Backend>(
-    x: Tensor<B, 4>,
-    weights: ConvWeights<B>,
-    skip: Option<ConvWeights<B>>,
-    kernel: usize,
-    upscale: usize,
-) -> Tensor<B, 4> {
+pub fn stage<B: Backend>(x: Tensor<B, 4>, layer: StageLayer<B>) -> Tensor<B, 4> {
+    let StageLayer { conv: weights, skip, kernel, upscale } = layer;
     let expanded = conv(x.clone(), weights, kernel, 1);
     // The 1x1 convolution runs before the upsampling: both are linear and the weights of a bilinear sample sum to one, so
     // the order does not matter, and here it costs 1/upscale^2.
@@ -36,13 +31,8 @@ pub fn stage<B: Backend>(
 }
 
 /// [`crate::DecoderOps::refine`].
-pub fn refine<B: Backend>(
-    x: Tensor<B, 4>,
-    first: ConvWeights<B>,
-    second: ConvWeights<B>,
-    dilation: usize,
-    gain: f32,
-) -> Tensor<B, 4> {
+pub fn refine<B: Backend>(x: Tensor<B, 4>, layer: RefineLayer<B>) -> Tensor<B, 4> {
+    let RefineLayer { first, second, dilation, gain } = layer;
     let hidden = conv(x.clone(), first, 3, dilation);
     x + conv(hidden, second, 3, 1).sin() * gain
 }

@@ -7,7 +7,7 @@ use burn_core::tensor::{Int, Scalar, Shape, Slice, Tensor, TensorData, TensorMet
 use crate::frozen::{Binary, Conv, ConvShape, Op, Prepared, Program, Reduction, Step};
 
 /// [`crate::FrozenOps::prepare`].
-pub fn prepare<B: Backend>(op: &Op, _shape: &[usize], device: &B::Device) -> Prepared<B> {
+pub fn prepare<B: Backend>(op: &Op, device: &B::Device) -> Prepared<B> {
     match op.clone() {
         Op::Input { .. } => Box::new(only),
         Op::Constant { shape, values } => {
@@ -61,7 +61,7 @@ pub fn prepare<B: Backend>(op: &Op, _shape: &[usize], device: &B::Device) -> Pre
 }
 
 /// The one input. There are as many as an operation takes.
-fn only<T>(mut inputs: Vec<T>) -> T {
+pub fn only<T>(mut inputs: Vec<T>) -> T {
     inputs.swap_remove(0)
 }
 

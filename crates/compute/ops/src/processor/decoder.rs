@@ -4,8 +4,8 @@ use burn_core::tensor::Tensor;
 use burn_flex::FlexTensor;
 use gradients::{HeadsShape, RefineShape, StageShape, WeightGradients, Weights};
 
-use super::autodiff::{Cpu as B, Values, flex, register};
-use crate::decoder::ConvWeights;
+use super::autodiff::{Cpu, Values, flex, register};
+use crate::decoder::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
 
 #[derive(Clone)]
 struct ConvValues {
@@ -14,7 +14,7 @@ struct ConvValues {
 }
 
 impl ConvValues {
-    fn of(conv: &ConvWeights<B>) -> Self {
+    fn of(conv: &ConvWeights<Cpu>) -> Self {
         Self { weight: Values::inner(&conv.weight), bias: Values::inner(&conv.bias) }
     }
 
@@ -30,80 +30,75 @@ fn conv_gradients(gradients: WeightGradients) -> [FlexTensor; 2] {
     [flex(gradients.weight, [outputs, fan_in]), flex(gradients.bias, [outputs, 1])]
 }
 
-/// [`crate::DecoderOps::stage`].
-pub fn stage(
-    x: Tensor<B, 4>,
-    conv: ConvWeights<B>,
-    skip: Option<ConvWeights<B>>,
-    kernel: usize,
-    upscale: usize,
-) -> Tensor<B, 4> {
-    let [n, inputs, height, width] = x.dims();
-    let outputs = conv.outputs() / (upscale * upscale);
-    let stage = StageShape { inputs, outputs, kernel, upscale, height, width };
-    let (input, conv_values, skip_values) =
-        (Values::inner(&x), ConvValues::of(&conv), skip.as_ref().map(ConvValues::of));
-    let skip_weights = skip_values.as_ref().map(ConvValues::weights);
-    let (output, slope) = stage.forward(n, input.as_slice(), conv_values.weights(), skip_weights);
-    let shape = [n, outputs, height * upscale, width * upscale];
-    let pullback = move |gradient: &[f32]| {
-        let skip = skip_values.as_ref().map(|skip| skip.weight.as_slice());
-        let gradients = stage.backward(n, input.as_slice(), &slope, gradient, conv_values.weight.as_slice(), skip);
-        let mut list = vec![flex(gradients.x, [n, inputs, height, width])];
-        list.extend(conv_gradients(gradients.conv));
-        list.extend(gradients.skip.into_iter().flat_map(conv_gradients));
-        list
-    };
-    let [x, weight, bias] = [x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()];
-    match skip {
-        None => register([x, weight, bias], output, shape, pullback),
-        Some(skip) => {
-            let parents = [x, weight, bias, skip.weight.into_primitive(), skip.bias.into_primitive()];
-            register(parents, output, shape, pullback)
+impl DecoderOps for Cpu {
+    fn stage(x: Tensor<Self, 4>, layer: StageLayer<Self>) -> Tensor<Self, 4> {
+        let StageLayer { conv, skip, kernel, upscale } = layer;
+        let [n, inputs, height, width] = x.dims();
+        let outputs = conv.outputs() / (upscale * upscale);
+        let stage = StageShape { inputs, outputs, kernel, upscale, height, width };
+        let (input, conv_values, skip_values) =
+            (Values::inner(&x), ConvValues::of(&conv), skip.as_ref().map(ConvValues::of));
+        let skip_weights = skip_values.as_ref().map(ConvValues::weights);
+        let (output, slope) = stage.forward(n, input.as_slice(), conv_values.weights(), skip_weights);
+        let shape = [n, outputs, height * upscale, width * upscale];
+        let pullback = move |gradient: &[f32]| {
+            let skip = skip_values.as_ref().map(|skip| skip.weight.as_slice());
+            let gradients = stage.backward(n, input.as_slice(), &slope, gradient, conv_values.weight.as_slice(), skip);
+            let mut list = vec![flex(gradients.x, [n, inputs, height, width])];
+            list.extend(conv_gradients(gradients.conv));
+            list.extend(gradients.skip.into_iter().flat_map(conv_gradients));
+            list
+        };
+        let [x, weight, bias] = [x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()];
+        match skip {
+            None => register([x, weight, bias], output, shape, pullback),
+            Some(skip) => {
+                let parents = [x, weight, bias, skip.weight.into_primitive(), skip.bias.into_primitive()];
+                register(parents, output, shape, pullback)
+            }
         }
     }
-}
 
-/// [`crate::DecoderOps::refine`].
-pub fn refine(
-    x: Tensor<B, 4>,
-    first: ConvWeights<B>,
-    second: ConvWeights<B>,
-    dilation: usize,
-    gain: f32,
-) -> Tensor<B, 4> {
-    let shape @ [n, channels, height, width] = x.dims();
-    let refine = RefineShape { channels, hidden: first.outputs(), dilation, gain, height, width };
-    let (input, first_values, second_values) = (Values::inner(&x), ConvValues::of(&first), ConvValues::of(&second));
-    let (output, hidden, slope) = refine.forward(n, input.as_slice(), first_values.weights(), second_values.weights());
-    let pullback = move |gradient: &[f32]| {
-        let weights = [first_values.weight.as_slice(), second_values.weight.as_slice()];
-        let gradients = refine.backward(n, input.as_slice(), &hidden, &slope, gradient, weights[0], weights[1]);
-        let mut list = vec![flex(gradients.x, shape)];
-        list.extend(conv_gradients(gradients.first));
-        list.extend(conv_gradients(gradients.second));
-        list
-    };
-    let x = x.into_primitive();
-    let parents = [first.weight, first.bias, second.weight, second.bias].map(Tensor::into_primitive);
-    let [first_weight, first_bias, second_weight, second_bias] = parents;
-    register([x, first_weight, first_bias, second_weight, second_bias], output, shape, pullback)
-}
+    fn refine(x: Tensor<Self, 4>, layer: RefineLayer<Self>) -> Tensor<Self, 4> {
+        let RefineLayer { first, second, dilation, gain } = layer;
+        let shape @ [n, channels, height, width] = x.dims();
+        let refine = RefineShape { channels, hidden: first.outputs(), dilation, gain, height, width };
+        let (input, first_values, second_values) = (Values::inner(&x), ConvValues::of(&first), ConvValues::of(&second));
+        let (output, hidden, slope) =
+            refine.forward(n, input.as_slice(), first_values.weights(), second_values.weights());
+        let pullback = move |gradient: &[f32]| {
+            let weights = [first_values.weight.as_slice(), second_values.weight.as_slice()];
+            let gradients = refine.backward(n, input.as_slice(), &hidden, &slope, gradient, weights[0], weights[1]);
+            let mut list = vec![flex(gradients.x, shape)];
+            list.extend(conv_gradients(gradients.first));
+            list.extend(conv_gradients(gradients.second));
+            list
+        };
+        let x = x.into_primitive();
+        let parents = [first.weight, first.bias, second.weight, second.bias].map(Tensor::into_primitive);
+        let [first_weight, first_bias, second_weight, second_bias] = parents;
+        register([x, first_weight, first_bias, second_weight, second_bias], output, shape, pullback)
+    }
 
-/// [`crate::DecoderOps::heads`].
-pub fn heads(x: Tensor<B, 4>, conv: ConvWeights<B>) -> Tensor<B, 4> {
-    let [n, inputs, height, width] = x.dims();
-    let heads = HeadsShape { inputs, outputs: conv.outputs(), height, width };
-    let shape = [n, heads.outputs, height, width];
-    let (input, values) = (Values::inner(&x), ConvValues::of(&conv));
-    let output = heads.forward(n, input.as_slice(), values.weights());
-    // The sigmoid's slope is a function of its value. A copy, since whoever takes the output may write over it.
-    let saved = output.clone();
-    let pullback = move |gradient: &[f32]| {
-        let gradients = heads.backward(n, input.as_slice(), &saved, gradient, values.weight.as_slice());
-        let mut list = vec![flex(gradients.x, [n, inputs, height, width])];
-        list.extend(conv_gradients(gradients.conv));
-        list
-    };
-    register([x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()], output, shape, pullback)
+    fn heads(x: Tensor<Self, 4>, conv: ConvWeights<Self>) -> Tensor<Self, 4> {
+        let [n, inputs, height, width] = x.dims();
+        let heads = HeadsShape { inputs, outputs: conv.outputs(), height, width };
+        let shape = [n, heads.outputs, height, width];
+        let (input, values) = (Values::inner(&x), ConvValues::of(&conv));
+        let output = heads.forward(n, input.as_slice(), values.weights());
+        // The sigmoid's slope is a function of its value. A copy, since whoever takes the output may write over it.
+        let saved = output.clone();
+        let pullback = move |gradient: &[f32]| {
+            let gradients = heads.backward(n, input.as_slice(), &saved, gradient, values.weight.as_slice());
+            let mut list = vec![flex(gradients.x, [n, inputs, height, width])];
+            list.extend(conv_gradients(gradients.conv));
+            list
+        };
+        register(
+            [x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()],
+            output,
+            shape,
+            pullback,
+        )
+    }
 }

@@ -1,41 +1,35 @@
-//! The operations of frozen networks: convolutions with all that belongs to them, and what else takes time, as one autodiff node each, forward
-//! and backward through [`gradients::frozen`].
+//! The operations of frozen networks: convolutions with all that belongs to them, and what else takes time, through
+//! [`gradients::frozen`].
 
 use std::sync::Arc;
 
-use burn_autodiff::Autodiff;
 use burn_core::tensor::ops::FloatTensor;
 use burn_core::tensor::{TensorMetadata, TensorPrimitive};
-use burn_flex::{Flex, FlexDevice, FlexTensor};
+use burn_flex::{FlexDevice, FlexTensor};
 use gradients::frozen::{self, FrozenConv, mean_channels, scale_channels, scale_channels_backward};
 use rayon::prelude::*;
 
-use super::autodiff::{Values, flex, register};
-use crate::composed;
-use crate::frozen::{Binary, Conv, MAX_SOURCES, Op, Prepared, Program, Reduction};
+use super::autodiff::{Cpu, Values, flex, register};
+use crate::composed::{self, only};
+use crate::frozen::{Binary, Conv, FrozenOps, MAX_SOURCES, Op, Prepared, Program, Reduction};
 
-type B = Autodiff<Flex>;
-type Primitive = FloatTensor<B>;
+type Primitive = FloatTensor<Cpu>;
 
 /// Elements that a thread takes at once.
 const CHUNK: usize = 1 << 14;
 
-/// [`crate::FrozenOps::prepare`].
-pub fn prepare(op: &Op, shape: &[usize], device: &FlexDevice) -> Prepared<B> {
-    match (op, shape) {
-        (Op::Conv(conv), &[n, _, rows, columns]) => convolution(conv, [n, rows, columns]),
-        (Op::Pointwise(program), &[a, b, c, d]) => pointwise(program, [a, b, c, d]),
-        (Op::Binary(Binary::Mul), &[_, _, _, _]) => product(composed::prepare::<B>(op, shape, device)),
-        (Op::Reduce { reduction: Reduction::Mean, axes }, &[_, _, _, _]) if axes == &[2, 3] => {
-            Box::new(|inputs| mean(only(inputs)))
+impl FrozenOps for Cpu {
+    fn prepare(op: &Op, shape: &[usize], device: &FlexDevice) -> Prepared<Self> {
+        match (op, shape) {
+            (Op::Conv(conv), &[n, _, rows, columns]) => convolution(conv, [n, rows, columns]),
+            (Op::Pointwise(program), &[a, b, c, d]) => pointwise(program, [a, b, c, d]),
+            (Op::Binary(Binary::Mul), &[_, _, _, _]) => product(composed::prepare::<Self>(op, device)),
+            (Op::Reduce { reduction: Reduction::Mean, axes }, &[_, _, _, _]) if axes == &[2, 3] => {
+                Box::new(|inputs| mean(only(inputs)))
+            }
+            _ => composed::prepare::<Self>(op, device),
         }
-        _ => composed::prepare::<B>(op, shape, device),
     }
-}
-
-/// The one input. There are as many as an operation takes.
-fn only(mut inputs: Vec<Primitive>) -> Primitive {
-    inputs.swap_remove(0)
 }
 
 /// The tensor of an autodiff node.
@@ -56,7 +50,7 @@ fn program(program: &Program) -> frozen::Pointwise {
     frozen::Pointwise::new(program.steps().to_vec())
 }
 
-fn convolution(conv: &Conv, [n, rows, columns]: [usize; 3]) -> Prepared<B> {
+fn convolution(conv: &Conv, [n, rows, columns]: [usize; 3]) -> Prepared<Cpu> {
     let shape = [n, conv.shape.outputs, rows, columns];
     let activation = conv.activation.as_ref().map(program);
     let ready = Arc::new(FrozenConv::new(conv.shape.clone(), &conv.weight, &conv.bias, activation));
@@ -93,7 +87,7 @@ fn convolution(conv: &Conv, [n, rows, columns]: [usize; 3]) -> Prepared<B> {
     })
 }
 
-fn pointwise(steps: &Program, shape: [usize; 4]) -> Prepared<B> {
+fn pointwise(steps: &Program, shape: [usize; 4]) -> Prepared<Cpu> {
     let program = program(steps);
     Box::new(move |inputs| {
         let x = only(inputs);
@@ -116,7 +110,7 @@ fn pointwise(steps: &Program, shape: [usize; 4]) -> Prepared<B> {
 
 /// Products; those of an image with one number for each of its channels (squeeze and excitation) and those of equal shapes
 /// apart from all others.
-fn product(general: Prepared<B>) -> Prepared<B> {
+fn product(general: Prepared<Cpu>) -> Prepared<Cpu> {
     let is_gate = |x: &Primitive, gate: &Primitive| {
         let [n, channels, rows, columns] = x.shape().dims();
         gate.shape().dims() == [n, channels, 1, 1] && rows * columns > 1

@@ -4,7 +4,3 @@ mod autodiff;
 mod decoder;
 mod frozen;
 mod metric;
-
-pub use decoder::{heads, refine, stage};
-pub use frozen::prepare;
-pub use metric::{round_trip, segmentation, yuv6};

@@ -1,8 +1,8 @@
 //! The decoder's layers.
 
 use super::{B, agree, conv, tensor};
-use crate::decoder::ConvWeights;
-use crate::{composed, processor};
+use crate::composed;
+use crate::decoder::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
 
 #[test]
 fn stages_agree_with_burns_operations() {
@@ -10,8 +10,9 @@ fn stages_agree_with_burns_operations() {
         let x = tensor(1, [2, 5, 7, 9]);
         let main = conv(2, outputs * upscale * upscale, 5 * kernel * kernel);
         let skip = (outputs != 5).then(|| conv(4, outputs, 5));
-        let fused = processor::stage(x.clone(), main.clone(), skip.clone(), kernel, upscale);
-        let composed = composed::stage(x.clone(), main.clone(), skip.clone(), kernel, upscale);
+        let layer = StageLayer { conv: main.clone(), skip: skip.clone(), kernel, upscale };
+        let fused = B::stage(x.clone(), layer.clone());
+        let composed = composed::stage(x.clone(), layer);
         let weights: Vec<&ConvWeights<B>> = std::iter::once(&main).chain(&skip).collect();
         agree(&x, &weights, fused, composed);
     }
@@ -21,11 +22,12 @@ fn stages_agree_with_burns_operations() {
 fn refine_and_heads_agree_with_burns_operations() {
     let x = tensor(1, [2, 5, 11, 13]);
     let (first, second) = (conv(2, 3, 45), conv(4, 5, 27));
-    let fused = processor::refine(x.clone(), first.clone(), second.clone(), 2, 0.3);
-    let composed = composed::refine(x.clone(), first.clone(), second.clone(), 2, 0.3);
+    let layer = RefineLayer { first: first.clone(), second: second.clone(), dilation: 2, gain: 0.3 };
+    let fused = B::refine(x.clone(), layer.clone());
+    let composed = composed::refine(x.clone(), layer);
     agree(&x, &[&first, &second], fused, composed);
 
     // A leaf serves one backward pass.
     let (x, rgb) = (tensor(1, [2, 5, 11, 13]), conv(6, 6, 45));
-    agree(&x, &[&rgb], processor::heads(x.clone(), rgb.clone()), composed::heads(x.clone(), rgb.clone()));
+    agree(&x, &[&rgb], B::heads(x.clone(), rgb.clone()), composed::heads(x.clone(), rgb.clone()));
 }

@@ -37,7 +37,7 @@ fn run<B: AutodiffBackend>(op: &Prepared<B>, shape: &[usize], inputs: &[&[usize]
 fn agree<B: FrozenOps + AutodiffBackend>(op: &Op, inputs: &[&[usize]]) {
     let shape = op.shape(inputs).unwrap();
     let found = B::prepare(op, &shape, &Default::default());
-    let expected = composed::prepare::<Cpu>(op, &shape, &Default::default());
+    let expected = composed::prepare::<Cpu>(op, &Default::default());
     for gradients in [true, false] {
         let found = run::<B>(&found, &shape, inputs, gradients);
         let expected = run::<Cpu>(&expected, &shape, inputs, gradients);
