@@ -93,6 +93,8 @@ pub struct Engine<B: AutodiffBackend + Ops> {
     /// What the coder charges around the state's rated weights, once it was asked.
     costs: Option<CoderCosts>,
     shapes: Shapes,
+    /// Every tensor of the state, in the order in which sums over them are taken.
+    keys: Vec<Key>,
     /// For each parameter whether it is a matrix of the hidden convolutions, which Muon may train.
     hidden: Vec<bool>,
 }
@@ -117,6 +119,7 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
         };
         Self {
             hidden: setup.architecture.parameters().iter().map(hidden).collect(),
+            keys: Key::all(&setup.architecture, state.weights.log_steps.is_some()),
             shapes,
             evaluators: evaluators.map(Arc::new),
             state,
@@ -141,6 +144,7 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
         if stage.grid == Some(Grid::Learned) {
             add_steps(&mut weights, self.setup.training.bits);
         }
+        self.keys = Key::all(&self.setup.architecture, weights.log_steps.is_some());
         self.state = State::new(weights);
     }
 
@@ -196,9 +200,8 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
             figures.distortions = perceived.distortions;
             loss = loss + perceived.loss;
         }
-        let keys = Key::all(&self.setup.architecture, self.state.weights.log_steps.is_some());
         if let Some(rate) = &stage.loss.rate {
-            let (bits, slope) = self.rate(rate, &leaves, &keys);
+            let (bits, slope) = self.rate(rate, &leaves);
             figures.loss = bits;
             loss = loss + slope;
         }
@@ -211,7 +214,7 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
             weight_decay: stage.weight_decay,
             muon: stage.muon,
             hidden: &self.hidden,
-            keys: &keys,
+            keys: &self.keys,
             gradient_clip: training.gradient_clip,
             ema: training.ema,
         };
@@ -229,12 +232,13 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
     }
 
     /// What the weights' bytes cost, and a linear function of the weights that has the estimate's gradient and is zero here.
-    fn rate(&self, rate: &RateTerm, leaves: &Parameters<Tensor<B, 2>>, keys: &[Key]) -> (f64, Tensor<B, 1>) {
+    fn rate(&self, rate: &RateTerm, leaves: &Parameters<Tensor<B, 2>>) -> (f64, Tensor<B, 1>) {
         let values = to_host(&self.state.weights);
-        let (bits, gradients) = rate::bits(&values, keys, self.setup.training.bits, rate.sigma, self.costs.as_ref());
+        let (bits, gradients) =
+            rate::bits(&values, &self.keys, self.setup.training.bits, rate.sigma, self.costs.as_ref());
         let factor = rate.weight * metric::RATE_FACTOR / (8.0 * self.setup.clip_bytes.get() as f64);
         let mut sum = Tensor::<B, 1>::zeros([1], &self.device);
-        for &key in keys {
+        for &key in &self.keys {
             if let (Some(leaf), Some(Some(gradient))) = (leaves.get(key), gradients.get(key)) {
                 let gradient = tensor(gradient.clone(), leaf.dims(), &self.device);
                 let difference = leaf.clone() - leaf.clone().detach();
