@@ -4,11 +4,12 @@ use rayon::prelude::*;
 
 use crate::bands::{Band, BandedTensor, fill, image, jobs};
 use crate::correlation::{BLOCK, Correlation, transposed};
+use crate::slope::{OfSigmoid, SlopeProduct};
 use crate::weights::{WeightGradients, Weights};
+use kernels::Rows;
 use kernels::math::logistic_vector;
 use kernels::simd::{Kernel, Level, Simd};
 use kernels::{Conv, row_stride};
-use kernels::{RowMut, Rows};
 
 /// Rows that a thread takes at once.
 const BAND: usize = 16;
@@ -108,7 +109,7 @@ impl HeadsShape {
                 fill(x_rows, x, block + count + 1);
                 while gradients.filled() < (block + count + 1).min(height) {
                     let row = gradients.filled();
-                    level.run(SigmoidGradient { y, gradient, row, height, out: gradients.push() });
+                    level.run(SlopeProduct::<OfSigmoid>::new(gradient, y, row, height, gradients.push()));
                 }
                 conv.add(level, gradients, x_rows, block, count, &mut sums);
                 for y in block..block + count {
@@ -143,38 +144,6 @@ impl Kernel for Sigmoid<'_, '_> {
                 s.store(logistic_vector(s, 1.0, s.load(values)), values);
             }
             self.band.push(c, row);
-        }
-    }
-}
-
-/// One row of `gradient * y * (1 - y)`.
-struct SigmoidGradient<'a> {
-    y: &'a [f32],
-    gradient: &'a [f32],
-    row: usize,
-    height: usize,
-    out: RowMut<'a>,
-}
-
-impl Kernel for SigmoidGradient<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
-        for c in 0..self.out.channels() {
-            let out = self.out.channel(c);
-            let width = out.len();
-            let at = (c * self.height + self.row) * width;
-            let (y, gradient) = (&self.y[at..][..width], &self.gradient[at..][..width]);
-            let whole = width / S::LANES * S::LANES;
-            for x in (0..whole).step_by(S::LANES) {
-                let y = s.load(&y[x..]);
-                let slope = s.mul(y, s.sub(s.splat(1.0), y));
-                s.store(s.mul(s.load(&gradient[x..]), slope), &mut out[x..]);
-            }
-            for x in whole..width {
-                out[x] = gradient[x] * (y[x] * (1.0 - y[x]));
-            }
         }
     }
 }

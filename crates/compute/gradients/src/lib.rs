@@ -27,6 +27,7 @@ mod noise;
 mod refine;
 mod roundtrip;
 mod segmentation;
+mod slope;
 mod stage;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,13 @@ use rayon::prelude::*;
 
 use crate::bands::{Band, BandedTensor, add_to, fill, image, jobs};
 use crate::correlation::{BLOCK, Correlation, transposed};
+use crate::slope::{Given, SlopeProduct};
 use crate::weights::{WeightGradients, Weights};
 use kernels::copy_row;
 use kernels::math::sin_cos_vector;
 use kernels::simd::{Kernel, Level, Simd};
 use kernels::{Conv, row_stride};
-use kernels::{MARGIN, RowMut, Rows};
+use kernels::{MARGIN, Rows};
 
 /// Rows that a thread takes at once. Bands compute some of their neighbours' rows, so they are larger than a stage's.
 const BAND: usize = 32;
@@ -176,7 +177,7 @@ impl RefineShape {
                     let filled = work.hidden_gradient.filled();
                     while work.products.filled() < (filled + 2).min(height) {
                         let row = work.products.filled();
-                        level.run(Product { gradient, slope, row, height, out: work.products.push() });
+                        level.run(SlopeProduct::<Given>::new(gradient, slope, row, height, work.products.push()));
                     }
                     second_t.row(level, &work.products, filled, &mut work.conv);
                     copy_row(&work.conv, work.hidden_gradient.push());
@@ -250,36 +251,6 @@ impl Kernel for Residual<'_, '_> {
             }
             y_band.push(c, y);
             slope_band.push(c, slope);
-        }
-    }
-}
-
-/// One row of `gradient * slope`.
-struct Product<'a> {
-    gradient: &'a [f32],
-    slope: &'a [f32],
-    row: usize,
-    height: usize,
-    out: RowMut<'a>,
-}
-
-impl Kernel for Product<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
-        for c in 0..self.out.channels() {
-            let out = self.out.channel(c);
-            let width = out.len();
-            let at = (c * self.height + self.row) * width;
-            let (gradient, slope) = (&self.gradient[at..][..width], &self.slope[at..][..width]);
-            let whole = width / S::LANES * S::LANES;
-            for x in (0..whole).step_by(S::LANES) {
-                s.store(s.mul(s.load(&gradient[x..]), s.load(&slope[x..])), &mut out[x..]);
-            }
-            for x in whole..width {
-                out[x] = gradient[x] * slope[x];
-            }
         }
     }
 }
