@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use cli::Progress;
 use dataset::OutputCache;
+use frames::SquaredError;
 use metric::{Distortions, PerceptionStack, Report};
 use output::OutputFile;
 use perception::Evaluators;
@@ -78,8 +79,7 @@ fn score(arguments: Arguments) -> Result<()> {
             let original = originals.next(&mut evaluators, sample.original.as_ref().map(|[a, b]| [a, b]))?;
             let [first, second] = &sample.inflated;
             distortions.add(&original, &evaluators.evaluate([first, second])?);
-            error.sum += sample.squared_error;
-            error.values += sample.values;
+            error += sample.error;
             progress.set(distortions.samples() as u64, String::new);
         }
         originals.keep();
@@ -99,19 +99,6 @@ fn score(arguments: Arguments) -> Result<()> {
         file.commit()?;
     }
     Ok(())
-}
-
-/// Squared error over many frames.
-#[derive(Default)]
-struct SquaredError {
-    sum: u64,
-    values: u64,
-}
-
-impl SquaredError {
-    fn mean(&self) -> f64 {
-        self.sum as f64 / self.values as f64
-    }
 }
 
 /// Size of a regular file in bytes.

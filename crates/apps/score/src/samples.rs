@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use frames::{Planes, RawError, RawReader, RgbFrame, squared_error};
+use frames::{Planes, RawError, RawReader, RgbFrame, SquaredError};
 use metric::evaluator_input;
 use video::Clip;
 
@@ -21,10 +21,8 @@ pub struct Sample {
     pub original: Option<[Planes; 2]>,
     /// The reconstruction's frames as the evaluators see them.
     pub inflated: [Planes; 2],
-    /// Sum of squared differences of all 8-bit values.
-    pub squared_error: u64,
-    /// Number of those values.
-    pub values: u64,
+    /// Of the frames, at the clip's size.
+    pub error: SquaredError,
 }
 
 /// A clip and its reconstruction.
@@ -71,8 +69,7 @@ impl Pair {
             }
             let inflated = [self.inflated(2 * index)?, self.inflated(2 * index + 1)?];
             let sample = Sample {
-                squared_error: original.iter().zip(&inflated).map(|(a, b)| squared_error(a, b)).sum(),
-                values: inflated.iter().map(|frame| frame.data().len() as u64).sum(),
+                error: original.iter().zip(&inflated).map(|(a, b)| SquaredError::of_frames(a, b)).sum(),
                 original: (index >= known).then(|| original.each_ref().map(evaluator_input)),
                 inflated: inflated.each_ref().map(|frame: &RgbFrame| evaluator_input(frame)),
             };

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use dataset::Dataset;
 use decoder::{Network, in_order};
-use evaluate::SquaredError;
+use evaluate::squared_error;
 use frames::Planes;
 use metric::{Distortions, PerceptionStack, SampleOutputs, evaluator_input};
 use repr::{Correction, CorrectionTarget, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar};
@@ -129,7 +129,7 @@ impl Judge<'_> {
                     let variant = &variants[i];
                     let frames =
                         projection.network.native(&projection.latent(variant), variant.sidecar.corrections())?;
-                    Ok(SquaredError::of(&frames, &projection.dataset.pair(sample)).mean())
+                    Ok(squared_error(&frames, projection.dataset.pair(sample)).mean())
                 };
                 in_order(0..variants.len(), threads, work, |_, error| {
                     terms.push([*error, 0.0]);

@@ -2,12 +2,10 @@
 
 use dataset::Dataset;
 use decoder::{Decoder, DecoderError, in_order};
-use frames::Planes;
+use frames::{Planes, SquaredError};
 use metric::{Distortions, PerceptionStack, Score, StackError, evaluator_input};
 use repr::{FRAMES_PER_SAMPLE, Representation};
 use thiserror::Error;
-
-use crate::squared_error::SquaredError;
 
 /// Why an evaluation failed.
 #[derive(Debug, Error)]
@@ -39,6 +37,11 @@ struct Decoded {
     inputs: Option<[Planes; FRAMES_PER_SAMPLE]>,
 }
 
+/// Of a sample's decoded frames, 0 to 255, against the original's `[3, height, width]`, at the decoder's resolution.
+pub fn squared_error(decoded: &[Planes; FRAMES_PER_SAMPLE], originals: [&[u8]; FRAMES_PER_SAMPLE]) -> SquaredError {
+    decoded.iter().zip(originals).map(|(frame, original)| SquaredError::of_planes(frame, original)).sum()
+}
+
 /// Decodes every pair and compares it with the original, as 8-bit RGB at the decoder's resolution; with a `stack` also
 /// through the metric, for an archive of `archive_bytes`. Its outputs on the originals come from `dataset`; where that holds
 /// none, nothing is asked.
@@ -52,7 +55,7 @@ pub fn evaluate(
     let mut judged = stack.zip(dataset.originals());
     let asked = judged.is_some();
     let work = |sample: usize, _: Option<Decoded>| -> Result<Decoded, EvaluateError> {
-        let error = SquaredError::of(&decoder.decode_native(sample)?, &dataset.pair(sample));
+        let error = squared_error(&decoder.decode_native(sample)?, dataset.pair(sample));
         let inputs = if asked { Some(decoder.decode(sample)?.each_ref().map(evaluator_input)) } else { None };
         Ok(Decoded { error, inputs })
     };
