@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::Context;
 use cli::Progress;
-use token_files::SegmentFile;
+use token_files::{SegmentFile, read};
 use tokens::{Options, Prior, Summary};
 
 /// Which token videos.
@@ -96,11 +96,6 @@ impl LoadedPrior {
         let prior = Prior::read(&bytes).with_context(|| path.display().to_string())?;
         Ok(Self { prior, bytes: bytes.len(), path: path.into() })
     }
-}
-
-/// The bytes of a file.
-pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("{}: cannot read; check the path", path.display()))
 }
 
 /// Writes to standard output.

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, bail};
 use cli::Progress;
 use output::OutputFile;
+use token_files::read;
 use tokens::Archive;
 
-use coding::{Coding, Input, LoadedPrior, Threads, finish, print, read, show};
+use coding::{Coding, Input, LoadedPrior, Threads, finish, print, show};
 
 /// Code VQ token videos (.npy, such as commaVQ's) without loss.
 #[derive(clap::Args)]

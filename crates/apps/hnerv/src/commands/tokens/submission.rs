@@ -4,10 +4,11 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use token_files::read;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::coding::{Coding, Input, print, read};
+use super::coding::{Coding, Input, print};
 
 /// Name of the decoder in the zip, and of the binary that becomes it.
 const DECODER: &str = "detokenize";
@@ -99,5 +100,5 @@ fn decoder(given: Option<&Path>) -> anyhow::Result<Vec<u8>> {
             path.display()
         );
     }
-    read(&path)
+    Ok(read(&path)?)
 }
