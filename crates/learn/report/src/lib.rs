@@ -10,6 +10,8 @@ mod chart;
 mod data;
 mod epoch;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod folder;
 mod html;
 mod metrics;

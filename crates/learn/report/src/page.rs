@@ -236,17 +236,9 @@ fn budget_table(budget: &Budget) -> String {
 mod tests {
     use super::*;
     use crate::data::{MetricFigures, Seen};
+    use crate::fixture;
     use metric::Score;
     use std::num::NonZeroU64;
-
-    const RECIPE: &str = "
-        clip = { path = 'clip.mkv' }
-        decoder = { latent_dim = 4, stem = { channels = 4, height = 6, width = 8 }, layers = [] }
-        [[stage]]
-        name = 's'
-        epochs = 1
-        learning_rate = 1e-3
-        loss = { l1 = 1.0 }";
 
     fn line(epoch: usize, stage: &str) -> EpochLine {
         EpochLine {
@@ -286,7 +278,7 @@ mod tests {
             pictures,
             budget: Budget { bytes: 10, shares: Vec::new() },
             epochs: epochs.to_vec(),
-            config: toml::from_str(RECIPE).unwrap(),
+            config: fixture::recipe(),
         };
         // What is stored says all: an infinite PSNR too.
         let json = serde_json::to_string(&report).unwrap();

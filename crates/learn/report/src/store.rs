@@ -78,16 +78,8 @@ mod tests {
 
     use super::*;
     use crate::data::PairFigures;
+    use crate::fixture;
     use crate::pictures::ClassMaps;
-
-    const RECIPE: &str = "
-        clip = { path = 'clip.mkv' }
-        decoder = { latent_dim = 4, stem = { channels = 4, height = 6, width = 8 }, layers = [] }
-        [[stage]]
-        name = 's'
-        epochs = 1
-        learning_rate = 1e-3
-        loss = { l1 = 1.0 }";
 
     fn report() -> RunReport {
         RunReport {
@@ -106,7 +98,7 @@ mod tests {
             pictures: Vec::new(),
             budget: Budget { bytes: 10, shares: Vec::new() },
             epochs: Vec::new(),
-            config: toml::from_str(RECIPE).unwrap(),
+            config: fixture::recipe(),
         }
     }
 
