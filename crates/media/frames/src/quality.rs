@@ -27,11 +27,12 @@ impl SquaredError {
 
     /// Of planes, 0 to 255, rounded half to even, against as many values in the same order.
     pub fn of_planes(planes: &Planes, original: &[u8]) -> Self {
-        let square = |(&value, &original): (&f32, &u8)| {
-            // A cast saturates, and maps NaN to 0, as the last step of inflate does.
-            u64::from((value.round_ties_even() as u8).abs_diff(original)).pow(2)
-        };
-        Self { sum: planes.data().iter().zip(original).map(square).sum(), values: original.len() }
+        // A cast saturates, and maps NaN to 0, as the last step of inflate does.
+        let square =
+            |(value, original): (&f32, &u8)| u32::from((value.round_ties_even() as u8).abs_diff(*original)).pow(2);
+        let rows = planes.data().chunks(planes.width()).zip(original.chunks(planes.width()));
+        let row = |(a, b): (&[f32], &[u8])| a.iter().zip(b).map(square).sum::<u32>();
+        Self { sum: rows.map(|pair| u64::from(row(pair))).sum(), values: original.len() }
     }
 
     /// The mean, 0 where there are no values.
