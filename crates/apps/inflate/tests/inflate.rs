@@ -15,14 +15,11 @@ const FRAME: usize = 29 * 37 * 3;
 
 /// A small network with arbitrary integers, for a clip of `frames` frames of 29x37.
 fn representation(name: &str, frames: usize) -> Representation {
-    let table = LayerTable {
-        latent_dim: 4,
-        stem: Stem { channels: 4, height: 3, width: 4 },
-        layers: vec![
-            Layer::Stage(Stage { channels: 6, upscale: 4, kernel: 3 }),
-            Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
-        ],
-    };
+    let table = LayerTable::new(
+        4,
+        Stem::new(4, 3, 4),
+        vec![Layer::Stage(Stage::new(6, 4, 3)), Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 })],
+    );
     let architecture = Architecture::new(table).unwrap();
     let integer = |seed: usize, j: usize| (31 * j + 7919 * seed + 7) * 2_654_435_761 % 65_536 / 256;
     let tensor = |(seed, p): (usize, &repr::Parameter)| QuantizedTensor {

@@ -7,8 +7,9 @@ use std::io::Write;
 use std::path::Path;
 
 use repr::{
-    Architecture, ArchitectureError, Clip, ClipName, CorrectionTarget, Layer, LayerTable, QuantizedLatents,
-    QuantizedTensor, Refine, Representation, RepresentationError, RepresentationParts, Sidecar, Stage, Stem,
+    Architecture, ArchitectureError, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity,
+    QuantizedLatents, QuantizedTensor, Refine, Representation, RepresentationError, RepresentationParts, Sidecar,
+    Stage, Stem,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,16 +52,23 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Layer tables that between them have everything a table can have, and a number of frames.
 fn shapes() -> Result<Vec<(Architecture, usize)>, ArchitectureError> {
-    let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
+    let stage = |channels, upscale, kernel| Layer::Stage(Stage::new(channels, upscale, kernel));
     let refine = |hidden| Layer::Refine(Refine { hidden, dilation: 2, gain: 0.1 });
     let table = |latent_dim, channels, layers| {
-        Architecture::new(LayerTable { latent_dim, stem: Stem { channels, height: 2, width: 3 }, layers })
+        Architecture::new(LayerTable::new(latent_dim, Stem::new(channels, 2, 3), layers))
     };
+    let bare = |channels, upscale, kernel| {
+        let activation = Nonlinearity::Gelu;
+        Layer::Stage(Stage { skip: false, activation, ..Stage::new(channels, upscale, kernel) })
+    };
+    let image = Stem { linear: false, ..Stem::new(2, 1, 2) };
+    let single = LayerTable::new(4, image, vec![bare(2, 1, 1), bare(1, 5, 5), stage(2, 2, 3)]);
     Ok(vec![
         (table(1, 1, vec![])?, 1),
         (table(3, 4, vec![stage(4, 2, 3), stage(3, 2, 3), stage(2, 2, 3), refine(2)])?, 40),
         (table(5, 2, vec![stage(3, 1, 1), refine(3), stage(1, 4, 1)])?, 9),
         (table(40, 2, vec![stage(2, 3, 3)])?, 12),
+        (Architecture::new(LayerTable { frames: 1, head: Head::Tanh, ..single })?, 7),
     ])
 }
 
@@ -85,7 +93,7 @@ fn filled(
         }
     });
     let parameters = tensors.collect();
-    let dim = architecture.latent_dim();
+    let (dim, sample_dim) = (architecture.latent_dim(), architecture.sample_dim());
     let clip = Clip::new(ClipName::new("clip")?, frames, 16, 24)?;
     let latent = |at: usize| match source {
         Some(source) => source.latents.values[at % source.latents.values.len()],
@@ -93,13 +101,13 @@ fn filled(
     };
     let mut sidecar = Sidecar::default();
     for sample in (0..clip.samples() as u32).filter(|_| bits != 5) {
-        let target = CorrectionTarget::all(dim).nth(sample as usize * 7 % (dim + 60));
+        let target = CorrectionTarget::all(sample_dim).nth(sample as usize * 7 % (sample_dim + 60));
         target.into_iter().for_each(|target| sidecar.set(sample, target, (sample % 9) as i8 - 4));
     }
     let latents = QuantizedLatents {
         minimum: vec![-1.5; dim],
         step: vec![0.0117; dim],
-        values: (0..dim * clip.samples()).map(latent).collect(),
+        values: (0..sample_dim * clip.samples()).map(latent).collect(),
     };
     Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })
 }

@@ -1,7 +1,7 @@
 use repr::RepresentationError;
 use thiserror::Error;
 
-use crate::format::VERSION;
+use crate::format::VERSIONS;
 
 /// Why an archive cannot be read.
 #[derive(Debug, Error, PartialEq)]
@@ -10,7 +10,7 @@ pub enum ArchiveError {
     #[error("not an hnerv archive")]
     NotAnArchive,
     /// Another version of the format.
-    #[error("archive version {found}, this program reads {known}: update it", known = VERSION)]
+    #[error("archive version {found}, this program reads {} to {}: update it", VERSIONS.start(), VERSIONS.end())]
     Version {
         /// The version in the archive.
         found: u8,

@@ -216,7 +216,7 @@ mod tests {
         let representation = import(&small(), "0").unwrap();
         assert_eq!(representation.clip.frames(), 6);
         assert_eq!(representation.latents.values, [200, 197, 41]);
-        assert_eq!(representation.latents.row(0).unwrap(), [49.0]);
+        assert_eq!(representation.latents.sample(0, 1, &[]).unwrap(), [49.0]);
         let stem = &representation.parameters[0];
         assert_eq!(stem.steps, [0.5]);
         assert_eq!(stem.values[..5], [0, -1, 1, -2, 2]);

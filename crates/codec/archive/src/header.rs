@@ -1,9 +1,12 @@
 //! The container: magic, version, length, layer table, clip; the checksum at the end.
 
-use repr::{Architecture, Clip, ClipName, Layer, LayerTable, Refine, RepresentationError, Stage, Stem, limits};
+use repr::{
+    Architecture, Clip, ClipName, FRAMES_PER_SAMPLE, Head, Layer, LayerTable, Nonlinearity, Refine,
+    RepresentationError, Stage, Stem, limits,
+};
 
 use crate::error::ArchiveError;
-use crate::format::{MAGIC, VERSION};
+use crate::format::{ALL_LAYERS, MAGIC, VERSIONS};
 
 /// Bytes of the checksum.
 const CHECKSUM: usize = 4;
@@ -25,12 +28,13 @@ pub(crate) struct Parts<'a> {
 /// Puts an archive together.
 pub(crate) fn join(architecture: &Architecture, clip: &Clip, payload: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
-    write_table(&mut content, architecture.table());
+    let version = version(architecture.table());
+    write_table(&mut content, version, architecture.table());
     write_clip(&mut content, clip);
     content.extend_from_slice(payload);
 
     let mut archive = MAGIC.to_vec();
-    archive.push(VERSION);
+    archive.push(version);
     write_number(&mut archive, content.len());
     archive.append(&mut content);
     let checksum = crc32fast::hash(&archive);
@@ -41,11 +45,11 @@ pub(crate) fn join(architecture: &Architecture, clip: &Clip, payload: &[u8]) -> 
 /// Takes an archive apart; architecture and clip are valid, the checksum fits.
 pub(crate) fn split(archive: &[u8]) -> Result<Parts<'_>, ArchiveError> {
     let versioned = archive.strip_prefix(&MAGIC).ok_or(ArchiveError::NotAnArchive)?;
-    match versioned.first() {
-        Some(&VERSION) => {}
+    let version = match versioned.first() {
+        Some(found) if VERSIONS.contains(found) => *found,
         Some(&found) => return Err(ArchiveError::Version { found }),
         None => return Err(ArchiveError::Damaged),
-    }
+    };
     let (body, checksum) = archive.split_last_chunk::<CHECKSUM>().ok_or(ArchiveError::Damaged)?;
     let start = MAGIC.len() + 1;
     let mut reader = Reader { bytes: body, offset: start.min(body.len()) };
@@ -54,9 +58,9 @@ pub(crate) fn split(archive: &[u8]) -> Result<Parts<'_>, ArchiveError> {
     if body.len() - content != length || crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
         return Err(ArchiveError::Damaged);
     }
-    let architecture = Architecture::new(reader.table()?).map_err(RepresentationError::from)?;
+    let architecture = Architecture::new(reader.table(version)?).map_err(RepresentationError::from)?;
     let clip = reader.clip()?;
-    clip.check_latents(architecture.latent_dim())?;
+    clip.check_latents(architecture.sample_dim())?;
     let offset = reader.offset;
     Ok(Parts {
         architecture,
@@ -76,16 +80,43 @@ fn write_number(out: &mut Vec<u8>, mut value: usize) {
     out.push(value as u8);
 }
 
-/// Kind of a layer: 0 is a refinement, a stage is `2 * upscale - 1`, one more with a 3x3 kernel.
-fn write_table(out: &mut Vec<u8>, table: &LayerTable) {
-    let Stem { channels, height, width } = table.stem;
-    for value in [table.latent_dim, channels, height, width, table.layers.len()] {
+/// The lowest version that can hold a table.
+fn version(table: &LayerTable) -> u8 {
+    let plain = |layer: &Layer| match layer {
+        Layer::Stage(Stage { upscale, kernel, skip, activation, .. }) => {
+            (*upscale < limits::UPSCALE && *kernel < 5) && *skip && *activation == Nonlinearity::Sin
+        }
+        Layer::Refine(_) => true,
+    };
+    let old = table.stem.linear && table.frames == FRAMES_PER_SAMPLE && table.head == Head::Sigmoid;
+    if old && table.layers.iter().all(plain) { *VERSIONS.start() } else { ALL_LAYERS }
+}
+
+/// Bits of a number, the lowest first.
+fn flags<const N: usize>(bits: [bool; N]) -> usize {
+    bits.iter().rev().fold(0, |flags, &bit| 2 * flags + usize::from(bit))
+}
+
+/// Kind of a layer: 0 is a refinement; a stage is its factor, and in version 2 `2 * upscale - 1`, one more with a 3x3 kernel.
+fn write_table(out: &mut Vec<u8>, version: u8, table: &LayerTable) {
+    let Stem { channels, height, width, linear } = table.stem;
+    for value in [table.latent_dim, channels, height, width] {
         write_number(out, value);
     }
+    if version >= ALL_LAYERS {
+        write_number(out, flags([!linear, table.frames == 1, table.head == Head::Tanh]));
+    }
+    write_number(out, table.layers.len());
     for layer in &table.layers {
         match *layer {
-            Layer::Stage(Stage { channels, upscale, kernel }) => {
+            Layer::Stage(Stage { channels, upscale, kernel, .. }) if version < ALL_LAYERS => {
                 write_number(out, 2 * upscale - usize::from(kernel == 1));
+                write_number(out, channels);
+            }
+            Layer::Stage(Stage { channels, upscale, kernel, skip, activation }) => {
+                write_number(out, upscale);
+                write_number(out, kernel);
+                write_number(out, flags([!skip, activation == Nonlinearity::Gelu]));
                 write_number(out, channels);
             }
             Layer::Refine(Refine { hidden, dilation, gain }) => {
@@ -136,18 +167,37 @@ impl<'a> Reader<'a> {
         Err(self.malformed("a number has more than 32 bits"))
     }
 
-    fn table(&mut self) -> Result<LayerTable, ArchiveError> {
+    /// So many bits, the lowest first.
+    fn flags<const N: usize>(&mut self) -> Result<[bool; N], ArchiveError> {
+        let flags = self.number()?;
+        if flags >> N != 0 {
+            return Err(self.malformed("a flag is unknown"));
+        }
+        Ok(std::array::from_fn(|bit| flags >> bit & 1 == 1))
+    }
+
+    fn table(&mut self, version: u8) -> Result<LayerTable, ArchiveError> {
         let latent_dim = self.number()?;
-        let stem = Stem { channels: self.number()?, height: self.number()?, width: self.number()? };
+        let mut stem = Stem::new(self.number()?, self.number()?, self.number()?);
+        let [image, single, tanh] = if version < ALL_LAYERS { [false; 3] } else { self.flags()? };
+        stem.linear = !image;
         let count = self.number()?;
         if count > limits::LAYERS {
             return Err(self.malformed("too many layers"));
         }
-        let layers = (0..count).map(|_| self.layer()).collect::<Result<_, _>>()?;
-        Ok(LayerTable { latent_dim, stem, layers })
+        let layers = (0..count).map(|_| self.layer(version)).collect::<Result<_, _>>()?;
+        let table = LayerTable {
+            frames: if single { 1 } else { FRAMES_PER_SAMPLE },
+            head: if tanh { Head::Tanh } else { Head::Sigmoid },
+            ..LayerTable::new(latent_dim, stem, layers)
+        };
+        if self::version(&table) != version {
+            return Err(self.malformed("the layer table belongs into another version"));
+        }
+        Ok(table)
     }
 
-    fn layer(&mut self) -> Result<Layer, ArchiveError> {
+    fn layer(&mut self, version: u8) -> Result<Layer, ArchiveError> {
         let kind = self.number()?;
         if kind == 0 {
             let (hidden, dilation) = (self.number()?, self.number()?);
@@ -155,8 +205,13 @@ impl<'a> Reader<'a> {
             let gain = gain.map_err(|_| self.malformed("the header ends early"))?;
             return Ok(Layer::Refine(Refine { hidden, dilation, gain }));
         }
-        let (upscale, kernel) = (kind.div_ceil(2), if kind % 2 == 1 { 1 } else { 3 });
-        Ok(Layer::Stage(Stage { channels: self.number()?, upscale, kernel }))
+        if version < ALL_LAYERS {
+            let (upscale, kernel) = (kind.div_ceil(2), if kind % 2 == 1 { 1 } else { 3 });
+            return Ok(Layer::Stage(Stage::new(self.number()?, upscale, kernel)));
+        }
+        let (kernel, [bare, gelu]) = (self.number()?, self.flags()?);
+        let activation = if gelu { Nonlinearity::Gelu } else { Nonlinearity::Sin };
+        Ok(Layer::Stage(Stage { skip: !bare, activation, ..Stage::new(self.number()?, kind, kernel) }))
     }
 
     fn clip(&mut self) -> Result<Clip, ArchiveError> {

@@ -43,7 +43,7 @@ pub use budget::{Budget, Section, Share};
 pub use costs::{LevelCosts, ValueCosts, level_costs};
 pub use error::ArchiveError;
 pub use foreign::{ForeignError, import};
-pub use format::VERSION;
+pub use format::VERSIONS;
 
 /// Writes an archive.
 pub fn encode(representation: &Representation) -> Vec<u8> {
@@ -91,13 +91,13 @@ pub fn budget(archive: &[u8]) -> Result<Budget, ArchiveError> {
 fn blank(parts: &Parts) -> RepresentationParts {
     let tensor =
         |parameter: &Parameter| QuantizedTensor { values: vec![0; parameter.len()], bits: MIN_BITS, steps: Vec::new() };
-    let dim = parts.architecture.latent_dim();
+    let (dim, sample_dim) = (parts.architecture.latent_dim(), parts.architecture.sample_dim());
     RepresentationParts {
         parameters: parts.architecture.parameters().iter().map(tensor).collect(),
         latents: QuantizedLatents {
             minimum: vec![0.0; dim],
             step: vec![0.0; dim],
-            values: vec![0; dim * parts.clip.samples()],
+            values: vec![0; sample_dim * parts.clip.samples()],
         },
         architecture: parts.architecture.clone(),
         clip: parts.clip.clone(),

@@ -27,7 +27,7 @@ pub(crate) fn code<C: ValueCoder>(
     }
     latents::code(coder, latents)?;
     after(coder);
-    *sidecar = sidecar::code(coder, sidecar, clip.samples(), architecture.latent_dim())?;
+    *sidecar = sidecar::code(coder, sidecar, clip.samples(), architecture.sample_dim())?;
     after(coder);
     Ok(())
 }

@@ -18,14 +18,14 @@ pub(crate) fn code(
     coder: &mut impl BitCoder,
     sidecar: &Sidecar,
     samples: usize,
-    latent_dim: usize,
+    sample_dim: usize,
 ) -> Result<Sidecar, Corrupt> {
     let mut coded = Sidecar::default();
     let mut any = Adaptive::NEW;
     if !any.code(coder, !sidecar.corrections().is_empty())? {
         return Ok(coded);
     }
-    let targets: Vec<CorrectionTarget> = CorrectionTarget::all(latent_dim).collect();
+    let targets: Vec<CorrectionTarget> = CorrectionTarget::all(sample_dim).collect();
     let mut model = SidecarModel::new(targets.len());
     for sample in 0..samples as u32 {
         let mut corrected = 0;

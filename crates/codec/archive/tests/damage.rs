@@ -3,7 +3,7 @@
 mod common;
 
 use archive::{ArchiveError, budget, decode, encode, header};
-use common::small;
+use common::{later, small};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -21,8 +21,8 @@ fn number(mut value: usize) -> Vec<u8> {
 }
 
 /// An archive with this content, its length and checksum right.
-fn mended(content: &[u8]) -> Vec<u8> {
-    let mut archive = [b"HNRV\x02".as_slice(), &number(content.len()), content].concat();
+fn mended(version: u8, content: &[u8]) -> Vec<u8> {
+    let mut archive = [b"HNRV".as_slice(), &[version], &number(content.len()), content].concat();
     archive.extend_from_slice(&crc32fast::hash(&archive).to_le_bytes());
     archive
 }
@@ -55,7 +55,8 @@ fn every_flipped_bit_is_refused() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         let expected = match bit / 8 {
             0..4 => ArchiveError::NotAnArchive,
-            4 => ArchiveError::Version { found: flipped[4] },
+            // Bit 0 makes it a 3, which the checksum refuses.
+            4 if flipped[4] != 3 => ArchiveError::Version { found: flipped[4] },
             _ => ArchiveError::Damaged,
         };
         assert_eq!(decode(&flipped), Err(expected), "bit {bit}");
@@ -68,7 +69,7 @@ fn messages_say_what_to_do() {
     assert_eq!(decode(b"PK\x03\x04 a zip file").unwrap_err().to_string(), "not an hnerv archive");
     archive[4] = 7;
     let version = decode(&archive).unwrap_err().to_string();
-    assert_eq!(version, "archive version 7, this program reads 2: update it");
+    assert_eq!(version, "archive version 7, this program reads 2 to 3: update it");
     archive[4] = 2;
     archive[40] ^= 1;
     assert!(decode(&archive).unwrap_err().to_string().ends_with("copy it again"));
@@ -91,7 +92,7 @@ fn an_archive_that_says_too_much_is_refused_before_it_is_read() {
         let numbers = [&header.decoder[..], &[0], &header.clip, &[header.name.len()]].concat();
         let mut content: Vec<u8> = numbers.into_iter().flat_map(number).collect();
         content.extend(header.name.bytes());
-        decode(&mended(&content)).unwrap_err().to_string()
+        decode(&mended(2, &content)).unwrap_err().to_string()
     };
     assert!(change(|_| ()).contains("payload"));
     assert!(change(|h| h.decoder[1] = 1 << 31).contains("stem.channels"));
@@ -104,12 +105,38 @@ fn an_archive_that_says_too_much_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn a_table_has_one_version() {
+    for (representation, version) in [(small(), 2), (later(), 3)] {
+        let archive = encode(&representation);
+        assert_eq!(archive[4], version);
+        assert_eq!(decode(&archive), Ok(representation));
+    }
+    // The old table as the new version writes it: without flags, a stage's factor, kernel, flags and channels.
+    let old = encode(&small());
+    let old = content(&old);
+    assert_eq!(old[..7], [2, 1, 2, 2, 2, 4, 2], "two layers, the first a 3x3 stage x2 of 2 channels");
+    let new = [&[2, 1, 2, 2, 0, 2, 2, 3, 0, 2], &old[7..]].concat();
+    let message = decode(&mended(3, &new)).unwrap_err().to_string();
+    assert!(message.contains("another version"), "{message}");
+    // Unknown flags, of the table and of a layer.
+    for at in [4, 8] {
+        let mut new = new.clone();
+        new[at] = 8;
+        assert!(decode(&mended(3, &new)).unwrap_err().to_string().contains("a flag is unknown"));
+    }
+    // A factor of 5 in the old form.
+    let five = [&[2, 1, 2, 2, 2, 10, 2], &old[7..]].concat();
+    assert!(decode(&mended(2, &five)).unwrap_err().to_string().contains("another version"));
+}
+
+#[test]
 fn whatever_stands_behind_a_right_checksum_is_read_or_refused() {
     let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let whole = encode(&small());
-    let mut read = 0;
-    for _ in 0..20_000 {
-        let mut bytes = content(&whole).to_vec();
+    let wholes = [small(), later()].map(|representation| encode(&representation));
+    let mut read = [0, 0];
+    for round in 0..20_000 {
+        let whole = &wholes[round % 2];
+        let mut bytes = content(whole).to_vec();
         for _ in 0..rng.random_range(1..5) {
             let at = rng.random_range(0..bytes.len());
             match rng.random_range(0..5) {
@@ -120,9 +147,9 @@ fn whatever_stands_behind_a_right_checksum_is_read_or_refused() {
                 _ => bytes.truncate(at + 1),
             }
         }
-        match decode(&mended(&bytes)) {
+        match decode(&mended(whole[4], &bytes)) {
             Ok(representation) => {
-                read += 1;
+                read[round % 2] += 1;
                 assert_eq!(decode(&encode(&representation)), Ok(representation));
             }
             Err(ArchiveError::Malformed { offset, .. }) => assert!(offset <= bytes.len() + START + 5),
@@ -130,5 +157,8 @@ fn whatever_stands_behind_a_right_checksum_is_read_or_refused() {
             Err(other) => panic!("{other}"),
         }
     }
-    assert!(read > 50, "only {read} of the mutations reached the end of the payload");
+    assert!(
+        read.iter().all(|&read| read > 5) && read[0] > 30,
+        "only {read:?} of the mutations reached the end of the payload"
+    );
 }

@@ -6,8 +6,8 @@ use archive::{Section, budget, cost, decode, encode, header, level_costs};
 use common::{clip, small};
 use proptest::prelude::*;
 use repr::{
-    Architecture, Clip, CorrectionTarget, Layer, LayerTable, MAX_AMOUNT, QuantizedLatents, QuantizedTensor, Refine,
-    Representation, RepresentationParts, Sidecar, Stage, Stem,
+    Architecture, Clip, CorrectionTarget, Head, Layer, LayerTable, MAX_AMOUNT, Nonlinearity, QuantizedLatents,
+    QuantizedTensor, Refine, Representation, RepresentationParts, Sidecar, Stage, Stem,
 };
 
 /// How the integers of a tensor or the latents are spread.
@@ -58,12 +58,13 @@ fn tensor(rng: &mut impl Rng, parameter: &repr::Parameter) -> QuantizedTensor {
 fn fill(architecture: Architecture, clip: Clip, rng: &mut impl Rng) -> Representation {
     let parameters = architecture.parameters().iter().map(|parameter| tensor(rng, parameter)).collect();
     let (dim, shape) = (architecture.latent_dim(), Shape::draw(rng));
+    let sample_dim = architecture.sample_dim();
     let latents = QuantizedLatents {
         minimum: (0..dim).map(|_| finite(rng)).collect(),
         step: (0..dim).map(|_| finite(rng)).collect(),
-        values: (0..dim * clip.samples()).map(|_| shape.value(rng, 0, 255) as u8).collect(),
+        values: (0..sample_dim * clip.samples()).map(|_| shape.value(rng, 0, 255) as u8).collect(),
     };
-    let sidecar = sidecar(rng, clip.samples(), dim);
+    let sidecar = sidecar(rng, clip.samples(), sample_dim);
     Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar }).unwrap()
 }
 
@@ -78,23 +79,44 @@ fn sidecar(rng: &mut impl Rng, samples: usize, dim: usize) -> Sidecar {
     sidecar
 }
 
-fn layer() -> impl Strategy<Value = Layer> {
-    let stage = (1..6usize, 1..=4usize, prop_oneof![Just(1usize), Just(3)]);
+/// Any layer, or one that the oldest version has.
+fn layer(old: bool) -> impl Strategy<Value = Layer> {
+    let plain = (1..6usize, 1..=4usize, prop_oneof![Just(1usize), Just(3)]);
+    let plain = plain.prop_map(|(channels, upscale, kernel)| Stage::new(channels, upscale, kernel));
+    let kernel = prop_oneof![Just(1usize), Just(3), Just(5)];
+    let any = (1..6usize, 1..=5usize, kernel, any::<bool>(), any::<bool>());
+    let any = any.prop_map(|(channels, upscale, kernel, skip, gelu)| {
+        let activation = if gelu { Nonlinearity::Gelu } else { Nonlinearity::Sin };
+        Stage { skip, activation, ..Stage::new(channels, upscale, kernel) }
+    });
+    let stage = if old { plain.boxed() } else { any.boxed() };
     let refine = (1..5usize, 1..=4usize, -1e6f32..1e6);
     prop_oneof![
-        3 => stage.prop_map(|(channels, upscale, kernel)| Layer::Stage(Stage { channels, upscale, kernel })),
+        3 => stage.prop_map(Layer::Stage),
         1 => refine.prop_map(|(hidden, dilation, gain)| Layer::Refine(Refine { hidden, dilation, gain })),
     ]
 }
 
-/// Any small representation.
+/// Any small representation; half of them the oldest version can hold.
 fn representation() -> impl Strategy<Value = Representation> {
-    let stem = (1..6usize, 1..4usize, 1..4usize).prop_map(|(channels, height, width)| Stem { channels, height, width });
-    let architecture = (1..9usize, stem, prop::collection::vec(layer(), 0..5));
+    let stem = (1..6usize, 1..4usize, 1..4usize);
+    let stem = stem.prop_map(|(channels, height, width)| Stem::new(channels, height, width));
+    let ends = (any::<bool>(), any::<bool>(), any::<bool>());
+    let table = (any::<bool>(), 1..9usize, stem, ends).prop_flat_map(|(old, latent_dim, stem, ends)| {
+        let ends = if old { (true, false, false) } else { ends };
+        prop::collection::vec(layer(old), 0..5).prop_map(move |layers| {
+            let (linear, single, tanh) = ends;
+            let latent_dim = if linear { latent_dim } else { stem.channels * stem.height * stem.width };
+            LayerTable {
+                frames: if single { 1 } else { 2 },
+                head: if tanh { Head::Tanh } else { Head::Sigmoid },
+                ..LayerTable::new(latent_dim, Stem { linear, ..stem }, layers)
+            }
+        })
+    });
     let shot = ("[a-zA-Z0-9 .é_-]{1,12}[a-z]", 1..80usize, 1..=4096usize, 1..=4096usize);
-    (architecture, shot).prop_perturb(|((latent_dim, stem, layers), (name, frames, height, width)), mut rng| {
-        let architecture = Architecture::new(LayerTable { latent_dim, stem, layers }).unwrap();
-        fill(architecture, clip(&name, frames, height, width), &mut rng)
+    (table, shot).prop_perturb(|(table, (name, frames, height, width)), mut rng| {
+        fill(Architecture::new(table).unwrap(), clip(&name, frames, height, width), &mut rng)
     })
 }
 

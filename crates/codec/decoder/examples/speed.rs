@@ -76,7 +76,7 @@ impl Speed {
 }
 
 fn table(pairs: usize) -> Result<()> {
-    let flops = Architecture::new(layers())?.graph().flops() as f64;
+    let flops = Architecture::new(layers())?.flops() as f64;
     println!("level   threads  forward ms  GFLOP/s  with resampling ms");
     for level in Level::available().into_iter().rev() {
         let speed = Speed::new(layers(), level)?;

@@ -3,6 +3,8 @@
 //! A sum of cosines is an integer, `amount * cos * cos` with each cosine in units of `2^-COSINE_BITS`; its f32 is added to
 //! the decoded value in one addition. So the order of the corrections and the instructions do not matter.
 
+use std::ops::Range;
+
 use kernels::{Level, RowMut};
 use repr::{COSINES, Correction, CorrectionTarget, FRAME_STEP, FRAMES_PER_SAMPLE, HALF_WAVES, MAX_AMOUNT, cosine};
 
@@ -35,13 +37,16 @@ pub(crate) struct Cosines {
 pub(crate) struct Amounts([[[i32; HALF_WAVES]; HALF_WAVES]; PLANES]);
 
 impl Amounts {
-    /// Those of a sample's valid corrections.
-    pub fn new(corrections: &[Correction]) -> Self {
+    /// Those of a sample's valid corrections that move `frames`, the first of which has the first planes.
+    pub fn new(corrections: &[Correction], frames: Range<usize>) -> Self {
         let mut amounts = Self::default();
         for correction in corrections {
-            if let CorrectionTarget::Frame { frame, channel, cosine: index } = correction.target {
+            if let CorrectionTarget::Frame { frame, channel, cosine: index } = correction.target
+                && frames.contains(&usize::from(frame))
+            {
                 let (rows, columns) = cosine(index);
-                amounts.0[3 * usize::from(frame) + usize::from(channel)][rows][columns] = correction.amount.into();
+                let plane = 3 * (usize::from(frame) - frames.start) + usize::from(channel);
+                amounts.0[plane][rows][columns] = correction.amount.into();
             }
         }
         amounts
@@ -54,7 +59,7 @@ impl Cosines {
         Self { rows: waves(level, size.0), columns: waves(level, size.1) }
     }
 
-    /// Adds a sample's cosines to row `y` of both its frames, all six planes.
+    /// Adds cosines to row `y` of the planes that have amounts.
     pub fn add(&self, amounts: &Amounts, y: usize, row: &mut RowMut<'_>) {
         for (plane, amounts) in amounts.0.iter().enumerate() {
             let at_row = |columns: usize| amounts.iter().zip(&self.rows).map(|(a, wave)| a[columns] * wave[y]).sum();

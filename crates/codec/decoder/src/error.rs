@@ -7,8 +7,8 @@ pub enum DecoderError {
     /// The size asked for is no frame's.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// A latent of another length than the architecture's.
-    #[error("a latent of {found} values, the architecture has {expected}")]
+    /// Latents of another length than those of a sample.
+    #[error("latents of {found} values, a sample of the architecture has {expected}")]
     Latent {
         /// Its length.
         found: usize,

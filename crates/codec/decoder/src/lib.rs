@@ -1,7 +1,7 @@
 //! From a representation to frames, on the CPU, through [`kernels`]: what `inflate`, `encode` and the evaluations during
 //! training all run.
 //!
-//! - [`Network`]: an architecture with its parameters; makes the two frames of a sample from a latent. The parameters may
+//! - [`Network`]: an architecture with its parameters; makes the two frames of a sample from its latents. The parameters may
 //!   come from anywhere, so that training can look at weights that are not quantized.
 //! - [`Decoder`]: a [`repr::Representation`]: the network, quantized, with the latents, the sidecar and the size of its clip.
 //! - [`in_order`]: works on many samples at once and hands the results on in order, in bounded memory.
@@ -26,6 +26,8 @@ pub use stream::in_order;
 /// A representation, ready to be decoded. Samples may be decoded in any order and from any thread.
 pub struct Decoder {
     network: Network,
+    /// Latent values of a sample.
+    sample_dim: usize,
     latents: QuantizedLatents,
     sidecar: Sidecar,
     clip: Clip,
@@ -42,7 +44,8 @@ impl Decoder {
         let clip = representation.clip.clone();
         let network = Network::of_size(&representation.dequantize(), (clip.height(), clip.width()), level);
         let (latents, sidecar) = (representation.latents.clone(), representation.sidecar.clone());
-        Self { network, latents, sidecar, clip }
+        let sample_dim = representation.architecture.sample_dim();
+        Self { network, sample_dim, latents, sidecar, clip }
     }
 
     /// The clip that the representation stands for.
@@ -82,10 +85,10 @@ impl Decoder {
         self.network.frames(&latent, corrections, used)
     }
 
-    /// What a sample is made from: its latent, corrected, and the corrections of its frames.
+    /// What a sample is made from: its latents, corrected, and the corrections of its frames.
     fn sample(&self, sample: usize) -> Result<(Vec<f32>, &[Correction]), DecoderError> {
         let corrections = self.sidecar.of(sample);
-        let latent = self.latents.corrected_row(sample, corrections);
+        let latent = self.latents.sample(sample, self.sample_dim, corrections);
         Ok((latent.ok_or(DecoderError::Sample { index: sample, samples: self.clip.samples() })?, corrections))
     }
 }

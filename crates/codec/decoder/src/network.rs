@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use frames::{Planes, RgbFrame};
-use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, copy_row, residual_sin_row, rgb_row};
+use kernels::{Bicubic, Conv, Level, Linear, Rows, Skip, Upsample, copy_row, residual_sin_row, rgb_row};
 use repr::{Convolution, Correction, FRAMES_PER_SAMPLE, Graph, Operation, Tensors};
 
 use crate::correction::{Amounts, Cosines};
@@ -20,8 +20,11 @@ const WORKSPACES: usize = 1 << 29;
 pub struct Network {
     level: Level,
     latent_dim: usize,
-    stem: Linear,
-    /// In order of evaluation: the stem, the layers, the RGB heads, their resampled columns.
+    /// Frames that a latent stands for.
+    frames: usize,
+    /// Makes the first activation of a latent that is not one itself.
+    stem: Option<Linear>,
+    /// In order of evaluation: the first activation, the layers, the RGB heads, their resampled columns.
     nodes: Vec<RowNode>,
     cosines: Cosines,
     bicubic: Bicubic,
@@ -42,12 +45,12 @@ struct RowNode {
 }
 
 enum RowOperation {
-    /// `sin(linear(latent))`.
+    /// `sin(linear(latent))`, or the latent.
     Stem,
     /// A bare convolution.
     Conv(Conv),
-    /// `sin(pixel_shuffle(conv(input)) + upsample(skip))`.
-    Stage { conv: Conv, upsample: Upsample, skip: usize },
+    /// `f(pixel_shuffle(conv(input)) + upsample(skip))`.
+    Stage { conv: Conv, upsample: Upsample, skip: Option<usize> },
     /// `x + gain * sin(conv(input))`.
     Residual { conv: Conv, gain: f32, x: usize },
     /// `255 * sigmoid(conv(input))`.
@@ -75,14 +78,14 @@ impl RowNode {
         let input = Some((self.input, self.conv().map_or(0, Conv::reach)));
         match self.operation {
             RowOperation::Stem => [None, None],
-            RowOperation::Stage { skip, .. } => [input, Some((skip, 1))],
+            RowOperation::Stage { skip, .. } => [input, skip.map(|skip| (skip, 1))],
             RowOperation::Residual { x, .. } => [input, Some((x, 0))],
             _ => [input, None],
         }
     }
 }
 
-/// Sliding windows and working room for one sample.
+/// Sliding windows and working room for one latent.
 struct Workspace {
     stem: Vec<f32>,
     rows: Vec<Rows>,
@@ -98,12 +101,16 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Convolutions of the same input as one.
-    fn convs(&self, convolutions: &[Convolution]) -> Conv {
+    fn conv(&self, convolution: Convolution) -> Conv {
+        self.convs(&[convolution], 1.0)
+    }
+
+    /// Convolutions of the same input as one, times `gain`.
+    fn convs(&self, convolutions: &[Convolution], gain: f32) -> Conv {
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
         for convolution in convolutions {
-            weight.extend_from_slice(&self.parameters[convolution.weight]);
-            bias.extend_from_slice(&self.parameters[convolution.bias]);
+            weight.extend(self.parameters[convolution.weight].iter().map(|value| gain * value));
+            bias.extend(self.parameters[convolution.bias].iter().map(|value| gain * value));
         }
         let [inputs, kernel, dilation] =
             convolutions.first().map_or([1; 3], |first| [first.inputs, first.kernel, first.dilation]);
@@ -120,27 +127,36 @@ impl Builder<'_> {
 
     /// Adds what the nodes of a graph compute; returns the index of the last one, the heads.
     fn layers(&mut self, graph: &Graph) -> usize {
-        let mut last = 0;
+        let first = match &graph.nodes()[0] {
+            node if matches!(node.operation, Operation::Stem { .. }) => node.output,
+            node => node.input,
+        };
+        let mut last = self.push(RowOperation::Stem, 0, first.channels, Some((first.height, first.width)));
         for node in graph.nodes() {
             let (channels, size) = (node.output.channels, Some((node.output.height, node.output.width)));
             last = match &node.operation {
-                Operation::Stem { .. } => self.push(RowOperation::Stem, 0, channels, size),
-                Operation::Stage { conv, skip, upscale } => {
-                    let conv = self.convs(&[*conv]);
+                Operation::Stem { .. } => last,
+                Operation::Stage { conv, skip, upscale, nonlinearity } => {
+                    let conv = self.conv(*conv);
                     let skip = match skip {
-                        None => last,
+                        Skip::None => None,
+                        Skip::Input => Some(last),
                         // A 1x1 convolution and bilinear upsampling commute; this order costs less.
-                        Some(skip) => self.push(RowOperation::Conv(self.convs(&[*skip])), last, channels, None),
+                        Skip::Convolution(skip) => {
+                            Some(self.push(RowOperation::Conv(self.conv(*skip)), last, channels, None))
+                        }
                     };
-                    let upsample = Upsample::new(*upscale);
+                    let upsample = Upsample::new(*upscale, Some(*nonlinearity));
                     self.push(RowOperation::Stage { conv, upsample, skip }, last, channels, size)
                 }
                 Operation::Refine { first, second, gain } => {
-                    let hidden = self.push(RowOperation::Conv(self.convs(&[*first])), last, first.outputs, None);
-                    let operation = RowOperation::Residual { conv: self.convs(&[*second]), gain: *gain, x: last };
+                    let hidden = self.push(RowOperation::Conv(self.conv(*first)), last, first.outputs, None);
+                    let operation = RowOperation::Residual { conv: self.conv(*second), gain: *gain, x: last };
                     self.push(operation, hidden, channels, None)
                 }
-                Operation::Heads { heads } => self.push(RowOperation::Rgb(self.convs(heads)), last, channels, None),
+                Operation::Heads { heads, gain } => {
+                    self.push(RowOperation::Rgb(self.convs(heads, *gain)), last, channels, None)
+                }
             };
         }
         last
@@ -171,13 +187,16 @@ impl Network {
     /// As [`new`](Self::new), for a size of at least 1 each.
     pub(crate) fn of_size(parameters: &Tensors, size: (usize, usize), level: Level) -> Self {
         let architecture = parameters.architecture();
-        let (graph, latent_dim) = (architecture.graph(), architecture.latent_dim());
-        // The first convolution is the stem's linear layer.
-        let stem = &graph.convolutions()[0];
-        let stem = Linear::new(&parameters[stem.weight], &parameters[stem.bias], latent_dim);
+        let (graph, latent_dim, frames) = (architecture.graph(), architecture.latent_dim(), architecture.frames());
+        let stem = match graph.nodes()[0].operation {
+            Operation::Stem { linear } => {
+                Some(Linear::new(&parameters[linear.weight], &parameters[linear.bias], latent_dim))
+            }
+            _ => None,
+        };
         let mut builder = Builder { parameters, nodes: Vec::new() };
         let rgb = builder.layers(graph);
-        builder.push(RowOperation::Columns, rgb, 3 * FRAMES_PER_SAMPLE, Some((architecture.output_size().0, size.1)));
+        builder.push(RowOperation::Columns, rgb, 3 * frames, Some((architecture.output_size().0, size.1)));
         builder.set_windows();
         let mut nodes = builder.nodes;
         if let Some(columns) = nodes.last_mut() {
@@ -186,6 +205,7 @@ impl Network {
         Self {
             level,
             latent_dim,
+            frames,
             stem,
             nodes,
             cosines: Cosines::new(level, architecture.output_size()),
@@ -202,20 +222,20 @@ impl Network {
         (WORKSPACES / workspace.max(1)).max(1)
     }
 
-    /// The two frames `[3, height, width]` of a latent as the architecture makes them, RGB in [0, 255], moved by the frame part
-    /// of `corrections` (those of one valid sample), which may lead out of that range.
+    /// The two frames `[3, height, width]` of a sample as the architecture makes them from its latents, RGB in [0, 255], moved by
+    /// the frame part of `corrections` (those of one valid sample), which may lead out of that range.
     pub fn native(
         &self,
-        latent: &[f32],
+        latents: &[f32],
         corrections: &[Correction],
     ) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
         let rgb = self.nodes.len() - 2;
         let RowNode { height, width, .. } = self.nodes[rgb];
         let mut data = [(); FRAMES_PER_SAMPLE].map(|()| vec![0f32; 3 * height * width]);
-        self.run(latent, corrections, |work| {
+        self.run(latents, corrections, |work, first| {
             for y in 0..height {
                 self.advance(work, rgb, y + 1);
-                for (frame, data) in data.iter_mut().enumerate() {
+                for (frame, data) in data[first..][..self.frames].iter_mut().enumerate() {
                     for c in 0..3 {
                         let row = &mut data[(c * height + y) * width..][..width];
                         row.copy_from_slice(work.rows[rgb].channel(y, 3 * frame + c));
@@ -227,11 +247,11 @@ impl Network {
         Ok([Planes::new(3, height, width, first)?, Planes::new(3, height, width, second)?])
     }
 
-    /// The two frames of a latent, moved as in [`native`](Self::native), at the size given to [`new`](Self::new). Frames in
+    /// The two frames of a sample, moved as in [`native`](Self::native), at the size given to [`new`](Self::new). Frames in
     /// `used` give their memory.
     pub fn frames(
         &self,
-        latent: &[f32],
+        latents: &[f32],
         corrections: &[Correction],
         used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>,
     ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
@@ -239,10 +259,10 @@ impl Network {
         let mut data = used.map(|frames| frames.map(RgbFrame::into_data)).unwrap_or_default();
         data.iter_mut().for_each(|data| data.resize(3 * width * height, 0));
         let columns = self.nodes.len() - 1;
-        self.run(latent, corrections, |work| {
+        self.run(latents, corrections, |work, first| {
             for y in 0..height {
                 self.advance(work, columns, self.bicubic.last_row(y) + 1);
-                for (frame, data) in data.iter_mut().enumerate() {
+                for (frame, data) in data[first..][..self.frames].iter_mut().enumerate() {
                     let row = &mut data[3 * width * y..][..3 * width];
                     self.bicubic.rgb(&work.rows[columns], y, 3 * frame, row);
                 }
@@ -252,24 +272,31 @@ impl Network {
         Ok([RgbFrame::new(width, height, first)?, RgbFrame::new(width, height, second)?])
     }
 
-    /// Evaluates the stem in a free workspace and hands it to `body`.
+    /// Evaluates the stem of each of a sample's latents in a free workspace and hands it to `body`, with the first frame that it
+    /// stands for.
     fn run(
         &self,
-        latent: &[f32],
+        latents: &[f32],
         corrections: &[Correction],
-        body: impl FnOnce(&mut Workspace),
+        mut body: impl FnMut(&mut Workspace, usize),
     ) -> Result<(), DecoderError> {
-        if latent.len() != self.latent_dim {
-            return Err(DecoderError::Latent { found: latent.len(), expected: self.latent_dim });
+        let expected = self.latent_dim * FRAMES_PER_SAMPLE / self.frames;
+        if latents.len() != expected {
+            return Err(DecoderError::Latent { found: latents.len(), expected });
         }
         // A workspace in the pool is idle, so a panic elsewhere leaves it usable.
         let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = pool().pop();
         let mut work = idle.unwrap_or_else(|| self.workspace());
-        work.rows.iter_mut().for_each(Rows::restart);
-        work.amounts = Amounts::new(corrections);
-        self.stem.sin(self.level, latent, &mut work.stem);
-        body(&mut work);
+        for (latent, first) in latents.chunks(self.latent_dim).zip((0..).step_by(self.frames)) {
+            work.rows.iter_mut().for_each(Rows::restart);
+            work.amounts = Amounts::new(corrections, first..first + self.frames);
+            match &self.stem {
+                Some(stem) => stem.sin(self.level, latent, &mut work.stem),
+                None => work.stem.copy_from_slice(latent),
+            }
+            body(&mut work, first);
+        }
         pool().push(work);
         Ok(())
     }
@@ -312,8 +339,9 @@ impl Network {
                 }
                 RowOperation::Conv(_) => copy_row(values, out.push()),
                 RowOperation::Stage { upsample, skip, .. } => {
+                    let skip = skip.map(|skip| &before[skip]);
                     for phase in 0..upsample.factor() {
-                        upsample.row(self.level, values, &before[*skip], y, phase, blend, out.push());
+                        upsample.row(self.level, values, skip, y, phase, blend, out.push());
                     }
                 }
                 RowOperation::Residual { gain, x, .. } => {

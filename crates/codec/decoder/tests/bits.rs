@@ -2,26 +2,45 @@
 
 use decoder::{Decoder, DecoderError, Level, Network, in_order};
 use repr::{
-    Architecture, Clip, ClipName, CorrectionTarget, Layer, LayerTable, QuantizedLatents, QuantizedTensor, Refine,
-    Representation, RepresentationParts, Sidecar, Stage, Stem,
+    Architecture, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity, QuantizedLatents,
+    QuantizedTensor, Refine, Representation, RepresentationParts, Sidecar, Stage, Stem,
 };
 use sha2::{Digest, Sha256};
 
-/// Odd sizes, every kind of layer, and integers from a fixed formula; weights have a step of `step`.
+/// Odd sizes, every kind of layer that the reference architecture has, and integers from a fixed formula; weights have a step
+/// of `step`.
 fn parts(step: f32) -> RepresentationParts {
-    let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
-    let table = LayerTable {
-        latent_dim: 6,
-        stem: Stem { channels: 5, height: 3, width: 5 },
-        layers: vec![
-            stage(7, 2, 3),
-            stage(7, 3, 3),
-            Layer::Refine(Refine { hidden: 4, dilation: 3, gain: 0.2 }),
-            stage(4, 1, 1),
-            stage(8, 2, 3),
-            Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
-        ],
+    let stage = |channels, upscale, kernel| Layer::Stage(Stage::new(channels, upscale, kernel));
+    let layers = vec![
+        stage(7, 2, 3),
+        stage(7, 3, 3),
+        Layer::Refine(Refine { hidden: 4, dilation: 3, gain: 0.2 }),
+        stage(4, 1, 1),
+        stage(8, 2, 3),
+        Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
+    ];
+    parts_of(LayerTable::new(6, Stem::new(5, 3, 5), layers), step)
+}
+
+/// HNeRV's kinds: latents that are images and stand for one frame, stages without skip that end with the Gaussian error linear
+/// unit, large kernels and factors, a tanh at the end; and mixtures of both families.
+fn hnerv_parts(step: f32) -> RepresentationParts {
+    let block = |channels, upscale, kernel, skip| {
+        Layer::Stage(Stage { skip, activation: Nonlinearity::Gelu, ..Stage::new(channels, upscale, kernel) })
     };
+    let layers = vec![
+        block(9, 1, 1, false),
+        block(8, 5, 1, false),
+        block(7, 2, 3, false),
+        block(7, 2, 5, true),
+        Layer::Stage(Stage { skip: false, ..Stage::new(5, 1, 5) }),
+        block(4, 1, 3, true),
+    ];
+    let stem = Stem { linear: false, ..Stem::new(3, 2, 3) };
+    parts_of(LayerTable { frames: 1, head: Head::Tanh, ..LayerTable::new(18, stem, layers) }, step)
+}
+
+fn parts_of(table: LayerTable, step: f32) -> RepresentationParts {
     let architecture = Architecture::new(table).unwrap();
     let integer = |seed: usize, j: usize| (31 * j + 7919 * seed + 7) * 2_654_435_761 % 65_536 / 256;
     let tensor = |(seed, p): (usize, &repr::Parameter)| QuantizedTensor {
@@ -31,8 +50,9 @@ fn parts(step: f32) -> RepresentationParts {
     };
     let parameters = architecture.parameters().iter().enumerate().map(tensor).collect();
     let clip = Clip::new(ClipName::new("clip").unwrap(), 10, 47, 83).unwrap();
-    let values = (0..6 * clip.samples()).map(|j| integer(99, j) as u8).collect();
-    let latents = QuantizedLatents { minimum: vec![-1.0; 6], step: vec![1.0 / 128.0; 6], values };
+    let values = (0..architecture.sample_dim() * clip.samples()).map(|j| integer(99, j) as u8).collect();
+    let dim = architecture.latent_dim();
+    let latents = QuantizedLatents { minimum: vec![-1.0; dim], step: vec![1.0 / 128.0; dim], values };
     RepresentationParts { architecture, clip, parameters, latents, sidecar: Sidecar::default() }
 }
 
@@ -65,14 +85,45 @@ fn every_level_gives_the_pinned_bytes() {
     }
 }
 
+#[test]
+fn every_level_gives_the_pinned_bytes_of_hnervs_kinds() {
+    let representation = Representation::new(hnerv_parts(1.0 / 300.0)).unwrap();
+    for (level, threads) in Level::available().into_iter().zip([2, 1, 3]) {
+        let bytes = decode(&Decoder::with_level(&representation, level), threads);
+        let (low, high) = (bytes.iter().min(), bytes.iter().max());
+        assert!(low < Some(&50) && high > Some(&200), "flat frames: {low:?} to {high:?}");
+        let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, "eff916fd14599d5b39a686be377f2e75b7cf6b7036c957e82efd46aef0374167", "{level}");
+    }
+}
+
+/// A frame of a latent of its own does not depend on the other one, and is corrected by itself.
+#[test]
+fn single_frames_are_made_of_their_own_latents() {
+    let good = Representation::new(hnerv_parts(1.0 / 300.0)).unwrap();
+    let before = Decoder::new(&good).decode_native(2).unwrap();
+    let mut moved = good.into_parts();
+    moved.sidecar.set(2, CorrectionTarget::Latent { dimension: 18 + 4 }, 9);
+    moved.sidecar.set(2, CorrectionTarget::Frame { frame: 0, channel: 2, cosine: 0 }, 4);
+    let after = Decoder::new(&Representation::new(moved).unwrap()).decode_native(2).unwrap();
+    for channel in 0..3 {
+        let offset = if channel == 2 { 2.0 } else { 0.0 };
+        let planes = after[0].plane(channel).iter().zip(before[0].plane(channel));
+        assert!(planes.into_iter().all(|(a, b)| *a == b + offset), "the first frame, channel {channel}");
+    }
+    assert!(after[1].data() != before[1].data(), "the second frame");
+}
+
 /// Sums overflow here: infinities and NaN run through every layer.
 #[test]
 fn huge_weights_give_the_same_bytes_at_every_level() {
     for step in [1e6, 1e3, 1e-6, 1e-38] {
-        let representation = representation(step);
-        let scalar = decode(&Decoder::with_level(&representation, Level::SCALAR), 1);
-        for level in Level::available() {
-            assert!(decode(&Decoder::with_level(&representation, level), 1) == scalar, "step {step}, {level}");
+        for parts in [parts(step), hnerv_parts(step)] {
+            let representation = Representation::new(parts).unwrap();
+            let scalar = decode(&Decoder::with_level(&representation, Level::SCALAR), 1);
+            for level in Level::available() {
+                assert!(decode(&Decoder::with_level(&representation, level), 1) == scalar, "step {step}, {level}");
+            }
         }
     }
 }
@@ -140,10 +191,10 @@ fn samples_do_not_influence_each_other() {
     let decode = |latent: &[f32]| network.frames(latent, &[], None).unwrap();
     decode(&[f32::NAN; 6]);
     network.native(&[f32::INFINITY; 6], &[]).unwrap();
-    assert_eq!(decode(&good.latents.row(1).unwrap()), fresh);
+    assert_eq!(decode(&good.latents.sample(1, 6, &[]).unwrap()), fresh);
 
     let mut seen = 0;
-    let work = |_, used: Option<_>| network.frames(&good.latents.row(1).unwrap(), &[], used);
+    let work = |_, used: Option<_>| network.frames(&good.latents.sample(1, 6, &[]).unwrap(), &[], used);
     in_order(0..6, 2, work, |_, frames| {
         assert_eq!(*frames, fresh);
         seen += 1;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{ArchitectureError, Graph, Parameter};
-use crate::table::LayerTable;
+use crate::table::{FRAMES_PER_SAMPLE, LayerTable};
 
 /// A decoder: a layer table within the limits, and its graph. Written and read as the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,9 +29,29 @@ impl Architecture {
         &self.graph
     }
 
-    /// Values of a pair's latent.
+    /// Values of a latent.
     pub fn latent_dim(&self) -> usize {
         self.table.latent_dim
+    }
+
+    /// Frames that a latent stands for, 1 or 2.
+    pub fn frames(&self) -> usize {
+        self.table.frames
+    }
+
+    /// Latents of a sample: as many as it takes for a pair of frames, 1 or 2.
+    pub fn latents_per_sample(&self) -> usize {
+        FRAMES_PER_SAMPLE / self.frames()
+    }
+
+    /// Values of a sample's latents, one latent behind the other.
+    pub fn sample_dim(&self) -> usize {
+        self.latents_per_sample() * self.latent_dim()
+    }
+
+    /// Floating-point operations for one pair, see [`Graph::flops`].
+    pub fn flops(&self) -> u64 {
+        self.latents_per_sample() as u64 * self.graph.flops()
     }
 
     /// Rows and columns of the decoded frames, before resampling to the clip's size.
@@ -61,9 +81,11 @@ impl From<Architecture> for LayerTable {
 
 #[cfg(test)]
 mod tests {
+    use kernels::{Nonlinearity, Skip};
+
     use super::*;
     use crate::graph::{Activation, Operation, ParameterKind, ParameterRole};
-    use crate::table::{Layer, Refine, Stage};
+    use crate::table::{Head, Layer, Refine, Stage, Stem};
 
     fn reference() -> Architecture {
         Architecture::new(LayerTable::reference(36, 28)).unwrap()
@@ -99,7 +121,8 @@ mod tests {
             assert_eq!(pair[0].output, pair[1].input);
         }
         let name = |id: crate::ParameterId| graph.parameters()[id.index()].name.as_str();
-        let Operation::Stage { conv, skip: Some(skip), upscale: 2 } = graph.nodes()[3].operation else {
+        let Operation::Stage { conv, skip: Skip::Convolution(skip), upscale: 2, .. } = graph.nodes()[3].operation
+        else {
             panic!("{:?}", graph.nodes()[3]);
         };
         assert_eq!(
@@ -115,6 +138,39 @@ mod tests {
         assert!(graph.parameters().iter().enumerate().all(|(i, parameter)| parameter.id.index() == i));
     }
 
+    /// HNeRV at 640x1280 with 16 channels of 2x4 (Chen et al., "HNeRV: a hybrid neural representation for videos", 2023), narrow.
+    fn hnerv() -> LayerTable {
+        let block = |channels, upscale, kernel| {
+            Layer::Stage(Stage { skip: false, activation: Nonlinearity::Gelu, ..Stage::new(channels, upscale, kernel) })
+        };
+        let layers = [(10, 1, 1), (8, 5, 1), (7, 4, 3), (6, 4, 5), (5, 2, 5), (5, 2, 5)]
+            .map(|(c, r, k)| block(c, r, k))
+            .to_vec();
+        let stem = Stem { linear: false, ..Stem::new(16, 2, 4) };
+        LayerTable { frames: 1, head: Head::Tanh, ..LayerTable::new(128, stem, layers) }
+    }
+
+    #[test]
+    fn a_latent_can_be_an_image_of_one_frame() {
+        let hnerv = Architecture::new(hnerv()).unwrap();
+        assert_eq!(hnerv.output_size(), (640, 1280));
+        assert_eq!((hnerv.frames(), hnerv.latents_per_sample(), hnerv.sample_dim()), (1, 2, 256));
+        let (first, last) = (&hnerv.graph().nodes()[0], hnerv.graph().nodes().last().unwrap());
+        assert_eq!(first.input, Activation { channels: 16, height: 2, width: 4 });
+        assert!(matches!(first.operation, Operation::Stage { skip: Skip::None, upscale: 1, .. }), "{first:?}");
+        assert!(matches!(&last.operation, Operation::Heads { heads, gain: 2.0 } if heads.len() == 1), "{last:?}");
+        assert_eq!(hnerv.parameters()[0].name, "blocks.0.weight");
+        assert!(hnerv.parameters().iter().all(|p| !p.name.starts_with("s")), "neither stem nor skips");
+        let refused = |change: fn(&mut LayerTable)| {
+            let mut table = self::hnerv();
+            change(&mut table);
+            Architecture::new(table).unwrap_err().to_string()
+        };
+        assert!(refused(|t| t.latent_dim = 127).contains("latent_dim is 127, must be 128"));
+        assert!(refused(|t| t.frames = 3).contains("frames is 3, must be 1 to 2"));
+        assert!(refused(|t| t.frames = 0).contains("frames is 0"));
+    }
+
     #[test]
     fn impossible_tables_are_refused_with_the_entry_named() {
         let broken = |change: fn(&mut LayerTable)| {
@@ -124,12 +180,8 @@ mod tests {
         };
         assert!(broken(|t| t.latent_dim = 0).contains("latent_dim"));
         assert!(broken(|t| t.stem.channels = 100_000).contains("stem.channels"));
-        assert!(
-            broken(|t| t.layers[1] = Layer::Stage(Stage { channels: 0, upscale: 2, kernel: 3 })).contains("layers[1]")
-        );
-        assert!(
-            broken(|t| t.layers[0] = Layer::Stage(Stage { channels: 8, upscale: 2, kernel: 2 })).contains("1 or 3")
-        );
+        assert!(broken(|t| t.layers[1] = Layer::Stage(Stage::new(0, 2, 3))).contains("layers[1]"));
+        assert!(broken(|t| t.layers[0] = Layer::Stage(Stage::new(8, 2, 2))).contains("1, 3 or 5"));
         assert!(
             broken(|t| t.layers[6] = Layer::Refine(Refine { hidden: 4, dilation: 9, gain: 0.1 })).contains("dilation")
         );

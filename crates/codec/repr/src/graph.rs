@@ -3,10 +3,11 @@
 //! Sizes, parameters and costs come from this walk alone; the coder, the decoder, the trainer and the encoder fold over its
 //! nodes. A new kind of layer is a row of the table, an arm of [`Walk::layer`] and an [`Operation`].
 
+use kernels::{Nonlinearity, Skip};
 use thiserror::Error;
 
 use crate::limits;
-use crate::table::{FRAMES_PER_SAMPLE, Layer, LayerTable, Refine, Stage, Stem};
+use crate::table::{Head, Layer, LayerTable, Refine, Stage, Stem};
 
 /// The operations of a decoder in order, and the parameters that they have.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +23,7 @@ pub struct Graph {
 pub struct Node {
     /// What it computes.
     pub operation: Operation,
-    /// The output of the node before it; of the first one the latent, as channels of a single pixel.
+    /// The output of the node before it; of the first one the latent, for a stem as channels of a single pixel.
     pub input: Activation,
     /// What it gives.
     pub output: Activation,
@@ -31,19 +32,21 @@ pub struct Node {
 /// What a node computes of its input `x`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// `sin(linear(x))`, the first node: a vector, seen as the node's output in row-major order.
+    /// `sin(linear(x))`, the first node where the latent is no image: a vector, seen as the node's output in row-major order.
     Stem {
         /// The linear layer, as a convolution of one pixel.
         linear: Convolution,
     },
-    /// `sin(pixel_shuffle(conv(x)) + upsample(skip(x)))`, see [`Stage`].
+    /// `f(pixel_shuffle(conv(x)) + upsample(skip(x)))`, see [`Stage`].
     Stage {
         /// To `upscale^2` times the output's channels.
         conv: Convolution,
-        /// 1x1, where the channels change.
-        skip: Option<Convolution>,
+        /// A 1x1 convolution where the channels change.
+        skip: Skip<Convolution>,
         /// Factor of the pixel shuffle and of the bilinear upsampling.
         upscale: usize,
+        /// The function at the end.
+        nonlinearity: Nonlinearity,
     },
     /// `x + gain * sin(second(first(x)))`, see [`Refine`].
     Refine {
@@ -54,10 +57,13 @@ pub enum Operation {
         /// Weight of the branch.
         gain: f32,
     },
-    /// `255 * sigmoid(head(x))`, the last node: red, green and blue of each frame of the pair.
+    /// `255 * sigmoid(gain * head(x))`, the last node: red, green and blue of each frame of the latent.
     Heads {
         /// One for each frame.
-        heads: [Convolution; FRAMES_PER_SAMPLE],
+        heads: Vec<Convolution>,
+        /// 1, or 2 where the head ends with [`Head::Tanh`]: `(tanh(x) + 1) / 2` is `sigmoid(2 * x)`. Both are powers of two, so
+        /// that weights and biases can take the factor without rounding.
+        gain: f32,
     },
 }
 
@@ -222,17 +228,17 @@ impl Graph {
         for (i, layer) in table.layers.iter().enumerate() {
             walk.layer(i, *layer)?;
         }
-        walk.heads();
+        walk.heads(table.frames, table.head);
         at_most("parameters", walk.graph.parameter_count(), limits::PARAMETERS)?;
         Ok(walk.graph)
     }
 
-    /// The nodes in order of evaluation: a stem, the layers, the heads.
+    /// The nodes in order of evaluation: a stem, unless the latent is an image; the layers; the heads.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// All convolutions, the stem's linear layer first, in the order of their parameters.
+    /// All convolutions in the order of their parameters, a stem's linear layer first.
     pub fn convolutions(&self) -> &[Convolution] {
         &self.convolutions
     }
@@ -247,7 +253,7 @@ impl Graph {
         self.parameters.iter().map(Parameter::len).sum()
     }
 
-    /// Floating-point operations for one pair: two per multiply-add of the linear layer and the convolutions. A skip's
+    /// Floating-point operations for one latent: two per multiply-add of the linear layer and the convolutions. A skip's
     /// 1x1 convolution counts at the upsampled size, as published figures do, though running it before the upsampling
     /// gives the same values for a quarter of that.
     pub fn flops(&self) -> u64 {
@@ -266,35 +272,47 @@ struct Walk {
 
 impl Walk {
     fn begin(table: &LayerTable) -> Result<Self, ArchitectureError> {
-        let Stem { channels, height, width } = table.stem;
+        let Stem { channels, height, width, linear } = table.stem;
         in_range("latent_dim", table.latent_dim, 1, limits::LATENT_DIM)?;
+        in_range("frames", table.frames, 1, 2)?;
         in_range("stem.channels", channels, 1, limits::CHANNELS)?;
         in_range("stem.height", height, 1, limits::SIDE)?;
         in_range("stem.width", width, 1, limits::SIDE)?;
         in_range("the number of layers", table.layers.len(), 0, limits::LAYERS)?;
         let values = channels * height * width;
         at_most("values in the stem", values, limits::ACTIVATION)?;
+        let stem = Activation { channels, height, width };
         let latent = Activation { channels: table.latent_dim, height: 1, width: 1 };
         let graph = Graph { nodes: Vec::new(), convolutions: Vec::new(), parameters: Vec::new(), flops: 0 };
+        if !linear {
+            if table.latent_dim != values {
+                return Err(ArchitectureError::OutOfRange {
+                    what: "latent_dim".into(),
+                    value: table.latent_dim.to_string(),
+                    range: format!("{values}, as many as the values of a stem that is not linear"),
+                });
+            }
+            return Ok(Self { graph, at: stem, stages: 0, refines: 0 });
+        }
         let mut walk = Self { graph, at: latent, stages: 0, refines: 0 };
         let linear = walk.convolution("stem".into(), ParameterRole::Stem, [table.latent_dim, values, 1], 1, latent);
         // Its rows are grouped by channel as those before a pixel shuffle are.
         walk.phases(linear, height * width);
-        walk.node(Operation::Stem { linear }, Activation { channels, height, width });
+        walk.node(Operation::Stem { linear }, stem);
         Ok(walk)
     }
 
     fn layer(&mut self, i: usize, layer: Layer) -> Result<(), ArchitectureError> {
         let input = self.at;
         match layer {
-            Layer::Stage(Stage { channels, upscale, kernel }) => {
+            Layer::Stage(Stage { channels, upscale, kernel, skip, activation }) => {
                 in_range(format!("layers[{i}].channels"), channels, 1, limits::CHANNELS)?;
                 in_range(format!("layers[{i}].upscale"), upscale, 1, limits::UPSCALE)?;
-                if kernel != 1 && kernel != 3 {
+                if ![1, 3, 5].contains(&kernel) {
                     return Err(ArchitectureError::OutOfRange {
                         what: format!("layers[{i}].kernel"),
                         value: kernel.to_string(),
-                        range: "1 or 3".into(),
+                        range: "1, 3 or 5".into(),
                     });
                 }
                 let (height, width) = (input.height * upscale, input.width * upscale);
@@ -307,9 +325,15 @@ impl Walk {
                 let conv = self.convolution(name, ParameterRole::Hidden, dimensions, 1, input);
                 self.phases(conv, phases);
                 let name = format!("skips.{}", self.stages);
-                let skip = (channels != input.channels)
-                    .then(|| self.convolution(name, ParameterRole::Skip, [input.channels, channels, 1], 1, output));
-                self.node(Operation::Stage { conv, skip, upscale }, output);
+                let skip = match (skip, channels == input.channels) {
+                    (false, _) => Skip::None,
+                    (true, true) => Skip::Input,
+                    (true, false) => {
+                        let dimensions = [input.channels, channels, 1];
+                        Skip::Convolution(self.convolution(name, ParameterRole::Skip, dimensions, 1, output))
+                    }
+                };
+                self.node(Operation::Stage { conv, skip, upscale, nonlinearity: activation }, output);
                 self.stages += 1;
             }
             Layer::Refine(Refine { hidden, dilation, gain }) => {
@@ -335,12 +359,16 @@ impl Walk {
         Ok(())
     }
 
-    fn heads(&mut self) {
+    fn heads(&mut self, frames: usize, head: Head) {
+        let gain = match head {
+            Head::Sigmoid => 1.0,
+            Head::Tanh => 2.0,
+        };
         let input = self.at;
         let head =
             |frame| self.convolution(format!("rgb_{frame}"), ParameterRole::Head, [input.channels, 3, 3], 1, input);
-        let heads = std::array::from_fn(head);
-        self.node(Operation::Heads { heads }, Activation { channels: 3 * FRAMES_PER_SAMPLE, ..input });
+        let heads = (0..frames).map(head).collect();
+        self.node(Operation::Heads { heads, gain }, Activation { channels: 3 * frames, ..input });
     }
 
     fn node(&mut self, operation: Operation, output: Activation) {

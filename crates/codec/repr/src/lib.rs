@@ -30,11 +30,12 @@ pub use graph::{
     Activation, ArchitectureError, Convolution, Graph, Node, Operation, Parameter, ParameterId, ParameterKind,
     ParameterRole,
 };
+pub use kernels::{Nonlinearity, Skip};
 pub use quantize::{
     MAX_BITS, MIN_BITS, QuantizeError, quantize_latents, quantize_tensor, quantize_to_step, symmetric_step,
 };
 pub use quantized::{QuantizedLatents, QuantizedTensor};
 pub use representation::{Representation, RepresentationParts};
 pub use sidecar::{COSINES, Correction, CorrectionTarget, FRAME_STEP, HALF_WAVES, MAX_AMOUNT, Sidecar, cosine};
-pub use table::{FRAMES_PER_SAMPLE, Layer, LayerTable, Refine, Stage, Stem};
+pub use table::{FRAMES_PER_SAMPLE, Head, Layer, LayerTable, Refine, Stage, Stem};
 pub use tensors::{Tensors, TensorsError};

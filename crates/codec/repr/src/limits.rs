@@ -9,7 +9,7 @@ pub const SIDE: usize = 4096;
 /// Most layers.
 pub const LAYERS: usize = 32;
 /// Largest factor of one pixel shuffle.
-pub const UPSCALE: usize = 4;
+pub const UPSCALE: usize = kernels::MAX_UPSCALE;
 /// Most parameters in sum.
 pub const PARAMETERS: usize = 1 << 24;
 /// Most latent values of a clip.

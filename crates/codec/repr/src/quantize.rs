@@ -76,19 +76,19 @@ mod tests {
             assert!(quantized.dequantize().iter().zip(&values).all(|(a, b)| (a - b).abs() <= half), "{bits} bits");
         }
         let latents = quantize_latents(&values, 8).unwrap();
-        for sample in 0..25 {
-            let row = latents.row(sample).unwrap();
-            for d in 0..8 {
-                assert!((row[d] - values[sample * 8 + d]).abs() <= latents.step[d] * 0.501);
-            }
+        let rounded = latents.dequantize();
+        for (i, (a, b)) in rounded.iter().zip(&values).enumerate() {
+            assert!((a - b).abs() <= latents.step[i % 8] * 0.501, "{i}");
         }
-        assert!(latents.row(25).is_none());
+        // A sample of two latents.
+        assert_eq!(latents.sample(3, 16, &[]).unwrap(), rounded[48..64]);
+        assert!(latents.sample(24, 8, &[]).is_some() && latents.sample(25, 8, &[]).is_none());
     }
 
     #[test]
     fn constant_and_bad_values_are_met() {
         assert_eq!(quantize_tensor("t", &[0.0; 4], 8).unwrap().values, [0; 4]);
-        assert_eq!(quantize_latents(&[0.5; 6], 2).unwrap().row(2).unwrap(), [0.5, 0.5]);
+        assert_eq!(quantize_latents(&[0.5; 6], 2).unwrap().dequantize(), [0.5; 6]);
         assert!(quantize_tensor("t", &[0.0, f32::NAN], 8).is_err());
         assert!(quantize_latents(&[f32::INFINITY], 1).is_err());
     }

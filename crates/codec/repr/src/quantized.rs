@@ -22,14 +22,14 @@ impl QuantizedTensor {
     }
 }
 
-/// 8-bit latents, one row a sample: `value = integer * step + minimum`, per dimension.
+/// 8-bit latents: `value = integer * step + minimum`, per dimension.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedLatents {
     /// Smallest value of each dimension.
     pub minimum: Vec<f32>,
     /// Quantization step of each dimension.
     pub step: Vec<f32>,
-    /// Integers, `[samples, dim]` row-major.
+    /// Integers, `[latents, dim]` row-major.
     pub values: Vec<u8>,
 }
 
@@ -39,22 +39,27 @@ impl QuantizedLatents {
         self.minimum.len()
     }
 
-    /// The latent of sample `index`, or nothing past the last one.
-    pub fn row(&self, index: usize) -> Option<Vec<f32>> {
-        self.corrected_row(index, &[])
+    /// The values as f32, row-major.
+    pub fn dequantize(&self) -> Vec<f32> {
+        self.grids(&self.values).map(|(q, step, minimum)| f32::from(q) * step + minimum).collect()
     }
 
-    /// As [`row`](Self::row), with the sample's integers moved by the latent part of `corrections`.
-    pub fn corrected_row(&self, index: usize, corrections: &[Correction]) -> Option<Vec<f32>> {
-        let dim = self.dim();
-        let row = self.values.get(index.checked_mul(dim)?..)?.get(..dim)?;
+    /// The latents of sample `index`, which take `len` values (a multiple of `dim`), its integers moved by the latent part of
+    /// `corrections`; or nothing past the last one.
+    pub fn sample(&self, index: usize, len: usize, corrections: &[Correction]) -> Option<Vec<f32>> {
+        let row = self.values.get(index.checked_mul(len)?..)?.get(..len)?;
         let mut integers: Vec<i16> = row.iter().map(|&q| q.into()).collect();
         for correction in corrections {
             if let CorrectionTarget::Latent { dimension } = correction.target {
                 *integers.get_mut(usize::from(dimension))? += i16::from(correction.amount);
             }
         }
-        let value = |((&q, &step), &minimum): ((&i16, &f32), &f32)| f32::from(q) * step + minimum;
-        Some(integers.iter().zip(&self.step).zip(&self.minimum).map(value).collect())
+        Some(self.grids(&integers).map(|(q, step, minimum)| f32::from(q) * step + minimum).collect())
+    }
+
+    /// Whole latents of integers with their steps and minima.
+    fn grids<T: Copy>(&self, integers: &[T]) -> impl Iterator<Item = (T, f32, f32)> {
+        let grid = self.step.iter().zip(&self.minimum).cycle();
+        integers.iter().zip(grid).map(|(&q, (&step, &minimum))| (q, step, minimum))
     }
 }

@@ -24,7 +24,7 @@ pub struct RepresentationParts {
     pub clip: Clip,
     /// One tensor per parameter, in the order of [`Architecture::parameters`].
     pub parameters: Vec<QuantizedTensor>,
-    /// One row per sample of `clip`.
+    /// Those of one sample of `clip` after the other.
     pub latents: QuantizedLatents,
     /// What single samples have been moved by.
     pub sidecar: Sidecar,
@@ -45,7 +45,7 @@ impl Deref for Representation {
 impl Representation {
     /// Checks that all parts fit together and lie within their limits.
     pub fn new(parts: RepresentationParts) -> Result<Self, RepresentationError> {
-        parts.clip.check_latents(parts.architecture.latent_dim())?;
+        parts.clip.check_latents(parts.architecture.sample_dim())?;
         let expected = parts.architecture.parameters();
         if expected.len() != parts.parameters.len() {
             return invalid(format!("{} tensors, the architecture has {}", parts.parameters.len(), expected.len()));
@@ -64,7 +64,7 @@ impl Representation {
     /// Puts other integers, and the corrections in `sidecar`, in the place of a sample's.
     pub fn set_sample(&mut self, sample: usize, latent: &[u8], sidecar: &Sidecar) -> Result<(), RepresentationError> {
         let corrections = sidecar.corrections();
-        let (samples, dim) = (self.clip.samples(), self.architecture.latent_dim());
+        let (samples, dim) = (self.clip.samples(), self.architecture.sample_dim());
         let foreign = corrections.iter().any(|correction| correction.sample as usize != sample);
         if sample >= samples || latent.len() != dim || foreign {
             let found = latent.len();
@@ -114,6 +114,7 @@ fn check_latents(parts: &RepresentationParts) -> Result<(), RepresentationError>
     if latents.minimum.len() != dim || latents.step.len() != dim {
         return invalid(format!("latents of {} dimensions, the architecture has {dim}", latents.minimum.len()));
     }
+    let dim = parts.architecture.sample_dim();
     if latents.values.len() != dim * samples {
         return invalid(format!("{} latent values for {samples} samples of {dim}", latents.values.len()));
     }
@@ -130,7 +131,7 @@ fn check_corrections(
     if count > limits::CORRECTIONS {
         return invalid(format!("{count} corrections, the limit is {}", limits::CORRECTIONS));
     }
-    let (samples, dim) = (parts.clip.samples(), parts.architecture.latent_dim());
+    let (samples, dim) = (parts.clip.samples(), parts.architecture.sample_dim());
     match corrections.iter().find(|correction| !correction.fits(samples, dim)) {
         None => Ok(()),
         Some(correction) => invalid(format!("the sidecar holds an impossible correction: {correction:?}")),
@@ -150,8 +151,8 @@ mod tests {
 
     /// Two latent values, 6 samples.
     fn parts() -> RepresentationParts {
-        let stem = Stem { channels: 1, height: 2, width: 2 };
-        let architecture = Architecture::new(LayerTable { latent_dim: 2, stem, layers: Vec::new() }).unwrap();
+        let stem = Stem::new(1, 2, 2);
+        let architecture = Architecture::new(LayerTable::new(2, stem, Vec::new())).unwrap();
         let tensor = |p: &Parameter| QuantizedTensor { bits: 8, steps: vec![0.1], values: vec![-128; p.len()] };
         RepresentationParts {
             parameters: architecture.parameters().iter().map(tensor).collect(),

@@ -14,7 +14,7 @@ pub const MAX_AMOUNT: i8 = 31;
 /// What a correction moves. The order is the one in which an archive holds a sample's corrections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CorrectionTarget {
-    /// One value of the sample's latent, by that dimension's quantization steps.
+    /// One value of the sample's latents, by that dimension's quantization steps.
     Latent {
         /// The dimension.
         dimension: u16,
@@ -32,17 +32,17 @@ pub enum CorrectionTarget {
 }
 
 impl CorrectionTarget {
-    /// Every target of one sample, in order, for latents of `latent_dim` values.
-    pub fn all(latent_dim: usize) -> impl Iterator<Item = Self> {
+    /// Every target of one sample whose latents have `sample_dim` values, in order.
+    pub fn all(sample_dim: usize) -> impl Iterator<Item = Self> {
         let frames = (0..FRAMES_PER_SAMPLE as u8).flat_map(|frame| (0..3).map(move |channel| (frame, channel)));
         let channels = frames
             .flat_map(|(frame, channel)| (0..COSINES as u8).map(move |cosine| Self::Frame { frame, channel, cosine }));
-        (0..latent_dim as u16).map(|dimension| Self::Latent { dimension }).chain(channels)
+        (0..sample_dim as u16).map(|dimension| Self::Latent { dimension }).chain(channels)
     }
 
-    fn exists(self, latent_dim: usize) -> bool {
+    fn exists(self, sample_dim: usize) -> bool {
         match self {
-            Self::Latent { dimension } => usize::from(dimension) < latent_dim,
+            Self::Latent { dimension } => usize::from(dimension) < sample_dim,
             Self::Frame { frame, channel, cosine } => {
                 usize::from(frame) < FRAMES_PER_SAMPLE && channel < 3 && usize::from(cosine) < COSINES
             }
@@ -69,10 +69,10 @@ pub struct Correction {
 }
 
 impl Correction {
-    /// Whether a representation of so many samples, each with a latent of `latent_dim` values, can have it.
-    pub(crate) fn fits(&self, samples: usize, latent_dim: usize) -> bool {
+    /// Whether a representation of so many samples, each with `sample_dim` latent values, can have it.
+    pub(crate) fn fits(&self, samples: usize, sample_dim: usize) -> bool {
         let amount = (-MAX_AMOUNT..=MAX_AMOUNT).contains(&self.amount) && self.amount != 0;
-        (self.sample as usize) < samples && self.target.exists(latent_dim) && amount
+        (self.sample as usize) < samples && self.target.exists(sample_dim) && amount
     }
 }
 

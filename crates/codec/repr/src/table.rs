@@ -1,12 +1,13 @@
-//! The layer table: latent -> stem -> layers -> one RGB head per frame of the pair. Its rows are what recipes, checkpoints and
+//! The layer table: latent -> stem -> layers -> one RGB head per frame of the latent. Its rows are what recipes, checkpoints and
 //! archives hold; what they mean together, and whether they can be, is for [`Architecture`](crate::Architecture) to say.
 
+use kernels::Nonlinearity;
 use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use crate::limits;
 
-/// Frames that one latent stands for: a sample of the metric is a pair of consecutive frames.
+/// Frames of a sample of the metric: a pair of consecutive ones.
 pub const FRAMES_PER_SAMPLE: usize = 2;
 
 /// A decoder's layer table, any numbers in it.
@@ -14,17 +15,36 @@ pub const FRAMES_PER_SAMPLE: usize = 2;
 /// ```text
 /// latent [latent_dim] -- linear -- sin -> [stem.channels, stem.height, stem.width]
 ///   -- layers in order -> [c, height, width]
-///   -- one 3x3 convolution per frame -- 255 * sigmoid -> 2 x [3, height, width], RGB in [0, 255]
+///   -- one 3x3 convolution per frame -- 255 * sigmoid -> frames x [3, height, width], RGB in [0, 255]
 /// ```
+///
+/// Keys that have their default are not written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerTable {
-    /// Values of a pair's latent.
+    /// Values of a latent.
     pub latent_dim: usize,
-    /// The tensor that the linear layer makes of a latent.
+    /// Frames that a latent stands for: 2, a pair, or 1; a pair then has two latents.
+    #[serde(default = "two", skip_serializing_if = "is_two")]
+    pub frames: usize,
+    /// The tensor that the linear layer makes of a latent, or that the latent is.
     pub stem: Stem,
     /// What follows, in order.
     pub layers: Vec<Layer>,
+    /// What the heads end with.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub head: Head,
+}
+
+/// What takes a head's convolution to RGB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// `255 * sigmoid(x)`.
+    #[default]
+    Sigmoid,
+    /// `255 * (tanh(x) + 1) / 2`, which is `255 * sigmoid(2 * x)`.
+    Tanh,
 }
 
 /// Shape of the first activation.
@@ -37,6 +57,17 @@ pub struct Stem {
     pub height: usize,
     /// Columns.
     pub width: usize,
+    /// Whether a linear layer and a sine make it of the latent. Otherwise the latent is this tensor, a small image, and has as
+    /// many values.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub linear: bool,
+}
+
+impl Stem {
+    /// Behind a linear layer.
+    pub fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self { channels, height, width, linear: true }
+    }
 }
 
 /// One row of the layer table.
@@ -49,8 +80,9 @@ pub enum Layer {
     Refine(Refine),
 }
 
-/// `sin(pixel_shuffle(conv(x)) + skip(x))`: the convolution goes to `channels * upscale^2` channels, the skip is bilinear
-/// upsampling by the same factor, behind a 1x1 convolution where the channel count changes.
+/// `f(pixel_shuffle(conv(x)) + skip(x))`: the convolution goes to `channels * upscale^2` channels, the skip is bilinear
+/// upsampling by the same factor, behind a 1x1 convolution where the channel count changes. Without the skip and with the
+/// Gaussian error linear unit it is the block of NeRV and HNeRV (Chen et al. 2021, 2023).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
@@ -59,9 +91,22 @@ pub struct Stage {
     /// Factor by which rows and columns grow, 1 to [`limits::UPSCALE`].
     #[serde(default = "two")]
     pub upscale: usize,
-    /// Side of the convolution's kernel: 1 or 3.
+    /// Side of the convolution's kernel: 1, 3 or 5.
     #[serde(default = "three")]
     pub kernel: usize,
+    /// Whether there is a skip.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub skip: bool,
+    /// The function at the end.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub activation: Nonlinearity,
+}
+
+impl Stage {
+    /// With a skip and a sine.
+    pub fn new(channels: usize, upscale: usize, kernel: usize) -> Self {
+        Self { channels, upscale, kernel, skip: true, activation: Nonlinearity::Sin }
+    }
 }
 
 /// `x + gain * sin(conv(dilated_conv(x)))`: a 3x3 convolution to `hidden` channels with the given dilation, then a 3x3
@@ -91,15 +136,35 @@ fn tenth() -> f32 {
     0.1
 }
 
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+fn is_two(value: &usize) -> bool {
+    *value == 2
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl LayerTable {
+    /// A pair of frames for each latent, sigmoids at the end.
+    pub fn new(latent_dim: usize, stem: Stem, layers: Vec<Layer>) -> Self {
+        Self { latent_dim, frames: FRAMES_PER_SAMPLE, stem, layers, head: Head::Sigmoid }
+    }
+
     /// The reference architecture of the challenge's leaders: 228,958 parameters at `base = 36` and `latent_dim = 28`.
     ///
     /// Channels are `C, C, C, 3C/4, 0.58C, C/2, C/2` (rounded down), frames 384x512.
     pub fn reference(base: usize, latent_dim: usize) -> Self {
         let widths = [base, base, base * 3 / 4, base * 58 / 100, base / 2, base / 2];
-        let mut layers: Vec<Layer> =
-            widths.iter().map(|&channels| Layer::Stage(Stage { channels, upscale: 2, kernel: 3 })).collect();
+        let mut layers: Vec<Layer> = widths.iter().map(|&channels| Layer::Stage(Stage::new(channels, 2, 3))).collect();
         layers.push(Layer::Refine(Refine { hidden: (base / 4).max(1), dilation: 2, gain: 0.1 }));
-        Self { latent_dim, stem: Stem { channels: base, height: 6, width: 8 }, layers }
+        Self::new(latent_dim, Stem::new(base, 6, 8), layers)
     }
 }

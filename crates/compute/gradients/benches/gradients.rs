@@ -9,6 +9,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use gradients::frozen::{ConvShape, ConvSource, FrozenConv, Pointwise, Step};
 use gradients::{HeadsShape, PixelLoss, RefineShape, RoundTrip, Segmentation, StageShape, Weights, Yuv6};
+use kernels::{Nonlinearity, Skip};
 
 #[global_allocator]
 static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
@@ -29,16 +30,24 @@ fn bench(group: &mut BenchmarkGroup<WallTime>, name: &str, elements: usize, mut 
 fn training(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("training");
 
-    let stage = StageShape { inputs: 18, outputs: 18, kernel: 3, upscale: 2, height: 192, width: 256 };
+    let stage = StageShape {
+        inputs: 18,
+        outputs: 18,
+        kernel: 3,
+        upscale: 2,
+        nonlinearity: Nonlinearity::Sin,
+        height: 192,
+        width: 256,
+    };
     let pixels = N * stage.height * stage.width;
     let (x, gradient) = (values(18 * pixels), values(4 * 18 * pixels));
     let (weight, bias) = (values(72 * 18 * 9), values(72));
     let conv = Weights { weight: &weight, bias: &bias };
-    let (_, slope) = stage.forward(N, &x, conv, None);
+    let (_, slope) = stage.forward(N, &x, conv, Skip::Input);
     let products = 72 * 18 * 9 * pixels;
-    bench(&mut group, "stage 18 -> 18, forward", products, || drop(stage.forward(N, &x, conv, None)));
+    bench(&mut group, "stage 18 -> 18, forward", products, || drop(stage.forward(N, &x, conv, Skip::Input)));
     bench(&mut group, "stage 18 -> 18, backward", 2 * products, || {
-        stage.backward(N, &x, &slope, &gradient, &weight, None);
+        stage.backward(N, &x, &slope, &gradient, &weight, Skip::Input);
     });
 
     let (height, width) = (384, 512);

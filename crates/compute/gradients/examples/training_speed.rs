@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use gradients::{HeadsShape, RefineShape, StageShape, Weights};
+use kernels::{Nonlinearity, Skip};
 use rayon::ThreadPoolBuilder;
 
 const CHANNELS: [usize; 7] = [36, 36, 36, 27, 20, 18, 18];
@@ -33,7 +34,7 @@ fn timed<T>(f: impl FnOnce() -> T) -> (T, f64) {
 fn stage(n: usize, index: usize) -> Layer {
     let (inputs, outputs) = (CHANNELS[index], CHANNELS[index + 1]);
     let (height, width) = (6 << index, 8 << index);
-    let stage = StageShape { inputs, outputs, kernel: 3, upscale: 2, height, width };
+    let stage = StageShape { inputs, outputs, kernel: 3, upscale: 2, nonlinearity: Nonlinearity::Sin, height, width };
     let x = values(n * inputs * height * width);
     let gradient = values(4 * n * outputs * height * width);
     let (weight, bias) = (values(36 * outputs * inputs), values(4 * outputs));
@@ -44,7 +45,8 @@ fn stage(n: usize, index: usize) -> Layer {
         products: height * width * inputs * outputs * if skip { 37 } else { 36 },
         run: Box::new(move || {
             let conv = Weights { weight: &weight, bias: &bias };
-            let skip = skip.then_some(Weights { weight: &skip_weight, bias: &skip_bias });
+            let skip =
+                if skip { Skip::Convolution(Weights { weight: &skip_weight, bias: &skip_bias }) } else { Skip::Input };
             let ((_y, slope), forward) = timed(|| stage.forward(n, &x, conv, skip));
             let (_, backward) =
                 timed(|| stage.backward(n, &x, &slope, &gradient, &weight, skip.map(|skip| skip.weight)));

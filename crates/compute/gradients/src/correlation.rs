@@ -1,20 +1,17 @@
 //! Gradients of a convolution.
 //!
 //! That of the input is a convolution with exchanged channels and a mirrored kernel ([`transposed`]). That of the weights,
-//! `dW[o, i, ky, kx] = sum of g[o, y, x] * input[i, y + ky - reach, x + kx - reach]`, runs over pixels: a tile of 3 outputs,
-//! 3 inputs (1 on AVX2) and the columns of the kernel stays in registers, one vector of partial sums for each, over a block
-//! of rows.
+//! `dW[o, i, ky, kx] = sum of g[o, y, x] * input[i, y + ky - reach, x + kx - reach]`, runs over pixels: a tile of some outputs,
+//! some inputs and the columns of the kernel, as many as registers allow, stays in them, one vector of partial sums for each,
+//! over a block of rows.
 
 use crate::weights::WeightGradients;
 use kernels::Conv;
 use kernels::simd::{Kernel, Level, Simd};
-use kernels::{MARGIN, Rows};
+use kernels::{MARGIN, MAX_KERNEL, Rows};
 
 /// Rows that [`Correlation::add`] takes at once: enough to pay for the sums over lanes, few enough for the cache.
 pub(crate) const BLOCK: usize = 4;
-
-/// Outputs of a tile.
-const TILE: usize = 3;
 
 /// The convolution that takes the gradient of a convolution's output to that of its input.
 pub(crate) fn transposed(weight: &[f32], inputs: usize, kernel: usize, dilation: usize) -> Conv {
@@ -72,7 +69,8 @@ impl Correlation {
             let offset = ky as isize * self.dilation as isize - reach;
             std::array::from_fn(|b| input.row(row(b) + offset))
         };
-        let kernel_rows = if self.kernel == 1 { [0; 3] } else { [0, 1, 2] };
+        // Beyond the kernel's rows its first one stands in.
+        let kernel_rows: [usize; MAX_KERNEL] = std::array::from_fn(|ky| if ky < self.kernel { ky } else { 0 });
         level.run(Correlate {
             shape: *self,
             gradient: std::array::from_fn(|b| gradient.row(row(b))),
@@ -89,7 +87,7 @@ struct Correlate<'a> {
     shape: Correlation,
     gradient: [&'a [f32]; BLOCK],
     /// For every row of the kernel.
-    input: [[&'a [f32]; BLOCK]; 3],
+    input: [[&'a [f32]; BLOCK]; MAX_KERNEL],
     count: usize,
     width: usize,
     stride: usize,
@@ -101,16 +99,20 @@ impl Kernel for Correlate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let Correlation { inputs, outputs, dilation, .. } = self.shape;
+        let Correlation { inputs, outputs, kernel, dilation } = self.shape;
         let fits = |row: &[f32], channels: usize| row.len() == channels * self.stride;
         assert!(self.gradient.iter().all(|row| fits(row, outputs)));
         assert!(self.input.iter().flatten().all(|row| fits(row, inputs)));
-        assert!(dilation <= MARGIN && MARGIN + self.width.next_multiple_of(S::LANES) + MARGIN <= self.stride);
+        assert!(
+            kernel / 2 * dilation <= MARGIN && MARGIN + self.width.next_multiple_of(S::LANES) + MARGIN <= self.stride
+        );
         self.bias(s);
         match (self.shape.kernel, S::TILE) {
-            (1, _) => self.tiles::<S, 1, 3>(s),
-            (_, 4) => self.tiles::<S, 3, 3>(s),
-            _ => self.tiles::<S, 3, 1>(s),
+            (1, _) => self.tiles::<S, 1, 3, 3>(s),
+            (3, 4) => self.tiles::<S, 3, 3, 3>(s),
+            (3, _) => self.tiles::<S, 3, 1, 3>(s),
+            (_, 4) => self.tiles::<S, MAX_KERNEL, 1, 4>(s),
+            _ => self.tiles::<S, MAX_KERNEL, 1, 2>(s),
         }
     }
 }
@@ -130,12 +132,13 @@ impl Correlate<'_> {
         }
     }
 
+    /// Tiles of `N` inputs and `M` outputs.
     #[inline(always)]
-    fn tiles<S: Simd, const K: usize, const N: usize>(&mut self, s: S) {
-        for output in (0..self.shape.outputs).step_by(TILE) {
+    fn tiles<S: Simd, const K: usize, const N: usize, const M: usize>(&mut self, s: S) {
+        for output in (0..self.shape.outputs).step_by(M) {
             for input in (0..self.shape.inputs).step_by(N) {
                 for ky in 0..K {
-                    self.tile::<S, K, N>(s, output, input, ky);
+                    self.tile::<S, K, N, M>(s, output, input, ky);
                 }
             }
         }
@@ -144,19 +147,25 @@ impl Correlate<'_> {
     /// Outputs `output ..`, inputs `input ..`, row `ky` of the kernel. Channels beyond the last repeat it; what they give is
     /// dropped.
     #[inline(always)]
-    fn tile<S: Simd, const K: usize, const N: usize>(&mut self, s: S, output: usize, input: usize, ky: usize) {
+    fn tile<S: Simd, const K: usize, const N: usize, const M: usize>(
+        &mut self,
+        s: S,
+        output: usize,
+        input: usize,
+        ky: usize,
+    ) {
         let Correlation { inputs, outputs, dilation, .. } = self.shape;
-        let mut sums = [[[s.splat(0.0); TILE]; K]; N];
+        let mut sums = [[[s.splat(0.0); M]; K]; N];
         for (gradient, from) in self.gradient[..self.count].iter().zip(&self.input[ky]) {
-            let gradient: [&[f32]; TILE] =
+            let gradient: [&[f32]; M] =
                 std::array::from_fn(|m| &gradient[(output + m).min(outputs - 1) * self.stride..][..self.stride]);
             let from: [&[f32]; N] =
                 std::array::from_fn(|n| &from[(input + n).min(inputs - 1) * self.stride..][..self.stride]);
             for x in (0..self.width).step_by(S::LANES) {
-                let mut g = [s.splat(0.0); TILE];
+                let mut g = [s.splat(0.0); M];
                 for (g, row) in g.iter_mut().zip(&gradient) {
                     // SAFETY: `run` asserts that a channel of `stride` values holds the width in whole vectors and a margin
-                    // of at least the dilation on either side.
+                    // of at least the kernel's reach on either side.
                     *g = unsafe { s.load_from(row.as_ptr().add(MARGIN + x)) };
                 }
                 for (from, sums) in from.iter().zip(&mut sums) {

@@ -2,32 +2,13 @@
 
 use std::f32::consts::LN_2;
 
-use kernels::math::{exp_vector, logistic_vector};
+use kernels::math::logistic_vector;
 use kernels::simd::Simd;
 
 /// The hyperbolic tangent; absolute error below 3e-7.
 #[inline(always)]
 pub(crate) fn tanh_vector<S: Simd>(s: S, x: S::V) -> S::V {
     s.sub(logistic_vector(s, 2.0, s.add(x, x)), s.splat(1.0))
-}
-
-/// Constants of formula 7.1.26 in Abramowitz and Stegun's Handbook of Mathematical Functions (C. Hastings): with
-/// `t = 1 / (1 + ERF_SCALE * x)`, erf(x) is `1 - (ERF[4] * t + ... + ERF[0] * t^5) * exp(-x^2)` up to 1.5e-7 for positive x.
-const ERF_SCALE: f32 = 0.327_591_1;
-const ERF: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
-
-/// The error function, absolute error below 5e-7, and `exp(-x^2)`, of which `2 / sqrt(pi)` times is its slope.
-#[inline(always)]
-pub(crate) fn erf_exp_vector<S: Simd>(s: S, x: S::V) -> [S::V; 2] {
-    let magnitude = s.max(x, s.sub(s.splat(0.0), x));
-    let t = s.div(s.splat(1.0), s.fma(magnitude, s.splat(ERF_SCALE), s.splat(1.0)));
-    let mut p = s.splat(ERF[0]);
-    for &coefficient in &ERF[1..] {
-        p = s.fma(p, t, s.splat(coefficient));
-    }
-    let exp = exp_vector(s, s.sub(s.splat(0.0), s.mul(x, x)));
-    let erf = s.sub(s.splat(1.0), s.mul(s.mul(p, t), exp));
-    [s.select(s.at_least(x, s.splat(0.0)), erf, s.sub(s.splat(0.0), erf)), exp]
 }
 
 /// `log(1 + x)` for `x` in [0, 254]; relative error below 4e-7, NaN gives NaN.

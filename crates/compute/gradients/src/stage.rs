@@ -5,16 +5,16 @@ use rayon::prelude::*;
 use crate::bands::{Band, BandedTensor, add_to, fill, image, jobs};
 use crate::correlation::{BLOCK, Correlation, transposed};
 use crate::weights::{WeightGradients, Weights};
-use kernels::math::sin_cos_vector;
+use kernels::math::{gelu_slope_vector, sin_cos_vector};
 use kernels::simd::{Kernel, Level, Simd};
 use kernels::{Conv, row_stride};
 use kernels::{MARGIN, RowMut, Rows};
-use kernels::{MAX_UPSCALE, Upsample, copy_row};
+use kernels::{MAX_UPSCALE, Nonlinearity, Skip, Upsample, copy_row};
 
 /// Rows of the input that a thread takes at once.
 const BAND: usize = 16;
 
-/// `sin(pixel_shuffle(conv(x)) + bilinear(skip(x)))`, zero padding that keeps the size, torch's channel order and
+/// `f(pixel_shuffle(conv(x)) + bilinear(skip(x)))`, zero padding that keeps the size, torch's channel order and
 /// `align_corners=False`.
 ///
 /// Every method panics if a slice does not have the length that its shape says, or a size is out of range.
@@ -24,10 +24,12 @@ pub struct StageShape {
     pub inputs: usize,
     /// Channels of the result.
     pub outputs: usize,
-    /// Size of the convolution's kernel, 1 or 3.
+    /// Size of the convolution's kernel, 1, 3 or 5.
     pub kernel: usize,
     /// Factor in both directions, 1 to [`MAX_UPSCALE`].
     pub upscale: usize,
+    /// The function at the end.
+    pub nonlinearity: Nonlinearity,
     /// Rows of the input.
     pub height: usize,
     /// Columns of the input.
@@ -46,12 +48,12 @@ pub struct StageGradients {
 }
 
 impl StageShape {
-    /// The result and its slope (the cosine where the result is the sine), both
+    /// The result and the slope of its function (the cosine where that is the sine), both
     /// `[n, outputs, height * upscale, width * upscale]`, for `x` `[n, inputs, height, width]`.
     ///
-    /// `conv` has `outputs * upscale^2` outputs. `skip` is a 1x1 convolution to `outputs` channels; without one the skip is
-    /// `x` itself and `inputs` must be `outputs`.
-    pub fn forward(&self, n: usize, x: &[f32], conv: Weights, skip: Option<Weights>) -> (Vec<f32>, Vec<f32>) {
+    /// `conv` has `outputs * upscale^2` outputs. `skip` is a 1x1 convolution to `outputs` channels; where it is the input itself,
+    /// `inputs` must be `outputs`.
+    pub fn forward(&self, n: usize, x: &[f32], conv: Weights, skip: Skip<Weights>) -> (Vec<f32>, Vec<f32>) {
         self.forward_at(Level::detect(), n, x, conv, skip)
     }
 
@@ -64,18 +66,26 @@ impl StageShape {
         slope: &[f32],
         gradient: &[f32],
         conv_weight: &[f32],
-        skip_weight: Option<&[f32]>,
+        skip_weight: Skip<&[f32]>,
     ) -> StageGradients {
         self.backward_at(Level::detect(), n, x, slope, gradient, conv_weight, skip_weight)
     }
 
     /// Values of one sample of the input and of the result.
-    fn check(&self, skip: bool) -> (usize, usize) {
+    fn check<T>(&self, skip: &Skip<T>) -> (usize, usize) {
         let Self { inputs, outputs, upscale, height, width, .. } = *self;
         assert!(inputs > 0 && outputs > 0 && height > 0 && width > 0, "an empty stage");
         assert!((1..=MAX_UPSCALE).contains(&upscale), "a factor of {upscale}");
-        assert!(skip || inputs == outputs, "a skip from {inputs} to {outputs} channels without a convolution");
+        assert!(
+            !matches!(skip, Skip::Input) || inputs == outputs,
+            "a skip from {inputs} to {outputs} channels without a convolution"
+        );
         (inputs * height * width, outputs * height * width * upscale * upscale)
+    }
+
+    /// Rows above and below that a row of the convolution or of the skip depends on.
+    fn reach(&self) -> usize {
+        (self.kernel / 2).max(1)
     }
 
     /// Channels before the shuffle.
@@ -89,35 +99,36 @@ impl StageShape {
         n: usize,
         x: &[f32],
         conv: Weights,
-        skip: Option<Weights>,
+        skip: Skip<Weights>,
     ) -> (Vec<f32>, Vec<f32>) {
-        let Self { inputs, outputs, kernel, upscale, height, width } = *self;
-        let (x_len, _) = self.check(skip.is_some());
+        let Self { inputs, outputs, kernel, upscale, nonlinearity, height, width } = *self;
+        let (x_len, _) = self.check(&skip);
         assert!(x.len() == n * x_len && conv.bias.len() == self.channels());
-        assert!(skip.is_none_or(|skip| skip.bias.len() == outputs));
-        let upsample = Upsample::new(upscale);
+        assert!(skip.convolution().is_none_or(|skip| skip.bias.len() == outputs));
+        let reach = self.reach();
+        let upsample = Upsample::new(upscale, None);
         let conv = Conv::new(conv.weight, conv.bias, inputs, kernel, 1);
         let skip = skip.map(|skip| Conv::new(skip.weight, skip.bias, inputs, 1, 1));
         let shape = [n, outputs, height * upscale, width * upscale];
         let (mut y, mut slope) = (BandedTensor::new(shape), BandedTensor::new(shape));
         let targets = y.bands(BAND * upscale).into_par_iter().zip(slope.bands(BAND * upscale));
         let new = || Forward {
-            x: Rows::new(inputs, height, width, 3),
-            skip: Rows::new(outputs, height, width, 3),
+            x: Rows::new(inputs, height, width, 2 * reach + 1),
+            skip: Rows::new(outputs, height, width, 2 * reach + 1),
             sums: Rows::new(outputs, height * upscale, width * upscale, 1),
             conv: vec![0.0; conv.row_len(width)],
             blend: vec![0.0; Upsample::blend_len(width)],
-            sin_cos: [(); 2].map(|()| vec![0.0; row_stride(width * upscale)]),
+            ends: [(); 2].map(|()| vec![0.0; row_stride(width * upscale)]),
         };
         targets.zip(jobs(n, height, BAND)).for_each_init(new, |work, ((mut y_band, mut slope_band), job)| {
             let image = image(x, job.sample, x_len);
-            let start = job.rows.start.saturating_sub(1);
+            let start = job.rows.start.saturating_sub(reach);
             work.x.restart_at(start);
             work.skip.restart_at(start);
             work.sums.restart_at(job.rows.start * upscale);
             for y in job.rows {
-                fill(&mut work.x, image, y + 2);
-                if let Some(skip) = &skip {
+                fill(&mut work.x, image, y + reach + 1);
+                if let Skip::Convolution(skip) = &skip {
                     while work.skip.filled() < work.x.filled() {
                         skip.row(level, &work.x, work.skip.filled(), &mut work.conv);
                         copy_row(&work.conv, work.skip.push());
@@ -125,14 +136,19 @@ impl StageShape {
                 }
                 conv.row(level, &work.x, y, &mut work.conv);
                 for phase in 0..upscale {
-                    let skip = if skip.is_some() { &work.skip } else { &work.x };
-                    upsample.sums(level, &work.conv, skip, y, phase, &mut work.blend, work.sums.push());
+                    let skip = match skip {
+                        Skip::None => None,
+                        Skip::Input => Some(&work.x),
+                        Skip::Convolution(_) => Some(&work.skip),
+                    };
+                    upsample.row(level, &work.conv, skip, y, phase, &mut work.blend, work.sums.push());
                     let row = (y * upscale + phase) as isize;
-                    level.run(SinCos {
+                    level.run(Ends {
+                        nonlinearity,
                         sums: work.sums.row(row),
                         stride: work.sums.stride(),
                         width: width * upscale,
-                        room: &mut work.sin_cos,
+                        room: &mut work.ends,
                         bands: [&mut y_band, &mut slope_band],
                     });
                 }
@@ -150,37 +166,39 @@ impl StageShape {
         slope: &[f32],
         gradient: &[f32],
         conv_weight: &[f32],
-        skip_weight: Option<&[f32]>,
+        skip_weight: Skip<&[f32]>,
     ) -> StageGradients {
-        let Self { inputs, outputs, kernel, upscale, height, width } = *self;
-        let (x_len, y_len) = self.check(skip_weight.is_some());
+        let Self { inputs, outputs, kernel, upscale, height, width, .. } = *self;
+        let (x_len, y_len) = self.check(&skip_weight);
         assert!(x.len() == n * x_len && slope.len() == n * y_len && gradient.len() == n * y_len);
         assert_eq!(conv_weight.len(), self.channels() * inputs * kernel * kernel);
-        assert!(skip_weight.is_none_or(|weight| weight.len() == inputs * outputs));
-        let upsample = Upsample::new(upscale);
+        assert!(skip_weight.convolution().is_none_or(|weight| weight.len() == inputs * outputs));
+        let reach = self.reach();
+        let upsample = Upsample::new(upscale, None);
         let conv = Correlation { inputs, outputs: self.channels(), kernel, dilation: 1 };
         let skip = Correlation { inputs, outputs, kernel: 1, dilation: 1 };
         let conv_t = transposed(conv_weight, inputs, kernel, 1);
         let skip_t = skip_weight.map(|weight| transposed(weight, inputs, 1, 1));
+        let has_skip = !matches!(skip_t, Skip::None);
         let new = || Backward::new(self, conv_t.row_len(width));
         let mut dx = BandedTensor::new([n, inputs, height, width]);
         let targets = dx.bands(BAND).into_par_iter().zip(jobs(n, height, BAND));
         let parts = targets.map_init(new, |work, (mut band, job)| {
             let (x, slope) = (image(x, job.sample, x_len), image(slope, job.sample, y_len));
             let gradient = image(gradient, job.sample, y_len);
-            let mut sums = (conv.zeros(), skip_t.as_ref().map(|_| skip.zeros()));
-            let start = job.rows.start.saturating_sub(1);
+            let mut sums = (conv.zeros(), skip_t.as_ref().convolution().map(|_| skip.zeros()));
+            let start = job.rows.start.saturating_sub(reach);
             work.x.restart_at(start);
             work.gradient.restart_at(start);
             work.skip.restart_at(job.rows.start);
             for block in job.rows.clone().step_by(BLOCK) {
                 let count = BLOCK.min(job.rows.end - block);
-                fill(&mut work.x, x, block + count + 1);
-                while work.gradient.filled() < (block + count + 1).min(height) {
+                fill(&mut work.x, x, block + count + reach);
+                while work.gradient.filled() < (block + count + reach).min(height) {
                     let y = work.gradient.filled();
                     level.run(Unshuffle { stage: self, gradient, slope, y, out: work.gradient.push() });
                 }
-                for y in block..block + count {
+                for y in (block..block + count).filter(|_| has_skip) {
                     level.run(SkipRow {
                         upsample: &upsample,
                         gradient: &work.gradient,
@@ -195,15 +213,17 @@ impl StageShape {
                 }
                 for y in block..block + count {
                     conv_t.row(level, &work.gradient, y, &mut work.conv_row);
-                    if let Some(skip_t) = &skip_t {
+                    if let Skip::Convolution(skip_t) = &skip_t {
                         skip_t.row(level, &work.skip, y, &mut work.skip_row);
                     }
                     for c in 0..inputs {
                         let at = c * row_stride(width);
                         let sum = &mut work.conv_row[at..][..width];
-                        let term =
-                            if skip_t.is_some() { &work.skip_row[at..][..width] } else { work.skip.channel(y, c) };
-                        add_to(level, sum, term);
+                        match skip_t {
+                            Skip::None => {}
+                            Skip::Input => add_to(level, sum, work.skip.channel(y, c)),
+                            Skip::Convolution(_) => add_to(level, sum, &work.skip_row[at..][..width]),
+                        }
                         band.push(c, sum);
                     }
                 }
@@ -214,7 +234,7 @@ impl StageShape {
         StageGradients {
             x: dx.finish(),
             conv: conv.total(parts.iter().map(|part| &part.0)),
-            skip: skip_t.map(|_| skip.total(parts.iter().filter_map(|part| part.1.as_ref()))),
+            skip: skip_t.convolution().map(|_| skip.total(parts.iter().filter_map(|part| part.1.as_ref()))),
         }
     }
 }
@@ -228,7 +248,7 @@ struct Forward {
     sums: Rows,
     conv: Vec<f32>,
     blend: Vec<f32>,
-    sin_cos: [Vec<f32>; 2],
+    ends: [Vec<f32>; 2],
 }
 
 /// Working memory of a thread.
@@ -247,9 +267,10 @@ impl Backward {
     /// `row_len` is the room for a row of the input's gradient.
     fn new(stage: &StageShape, row_len: usize) -> Self {
         let StageShape { inputs, outputs, upscale, height, width, .. } = *stage;
+        let window = BLOCK + 2 * stage.reach();
         Self {
-            x: Rows::new(inputs, height, width, BLOCK + 2),
-            gradient: Rows::new(stage.channels(), height, width, BLOCK + 2),
+            x: Rows::new(inputs, height, width, window),
+            gradient: Rows::new(stage.channels(), height, width, window),
             skip: Rows::new(outputs, height, width, BLOCK),
             conv_row: vec![0.0; row_len],
             skip_row: vec![0.0; row_len],
@@ -258,8 +279,9 @@ impl Backward {
     }
 }
 
-/// Writes sine and cosine of a row.
-struct SinCos<'a, 'b> {
+/// Writes a row of the result and of its slope.
+struct Ends<'a, 'b> {
+    nonlinearity: Nonlinearity,
     sums: &'a [f32],
     stride: usize,
     width: usize,
@@ -268,7 +290,7 @@ struct SinCos<'a, 'b> {
     bands: [&'a mut Band<'b>; 2],
 }
 
-impl Kernel for SinCos<'_, '_> {
+impl Kernel for Ends<'_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -276,10 +298,21 @@ impl Kernel for SinCos<'_, '_> {
         let [y, slope] = self.room;
         let [y_band, slope_band] = self.bands;
         for (c, sums) in self.sums.chunks_exact(self.stride).enumerate() {
-            for x in (0..self.width).step_by(S::LANES) {
-                let [sin, cos] = sin_cos_vector(s, s.load(&sums[MARGIN + x..]));
-                s.store(sin, &mut y[x..]);
-                s.store(cos, &mut slope[x..]);
+            match self.nonlinearity {
+                Nonlinearity::Sin => {
+                    for x in (0..self.width).step_by(S::LANES) {
+                        let [sin, cos] = sin_cos_vector(s, s.load(&sums[MARGIN + x..]));
+                        s.store(sin, &mut y[x..]);
+                        s.store(cos, &mut slope[x..]);
+                    }
+                }
+                Nonlinearity::Gelu => {
+                    for x in (0..self.width).step_by(S::LANES) {
+                        let [value, rise] = gelu_slope_vector(s, s.load(&sums[MARGIN + x..]));
+                        s.store(value, &mut y[x..]);
+                        s.store(rise, &mut slope[x..]);
+                    }
+                }
             }
             y_band.push(c, y);
             slope_band.push(c, slope);
@@ -305,7 +338,8 @@ impl Kernel for Unshuffle<'_> {
             1 => self.rows::<S, 1>(s),
             2 => self.rows::<S, 2>(s),
             3 => self.rows::<S, 3>(s),
-            _ => self.rows::<S, 4>(s),
+            4 => self.rows::<S, 4>(s),
+            _ => self.rows::<S, MAX_UPSCALE>(s),
         }
     }
 }
@@ -319,7 +353,7 @@ impl Unshuffle<'_> {
             let at = ((c * height + self.y) * R + phase) * width * R;
             let (gradient, slope) = (&self.gradient[at..][..width * R], &self.slope[at..][..width * R]);
             let mut out = self.out.adjacent::<R>(row * R);
-            let whole = if R == 3 { 0 } else { width / S::LANES * S::LANES };
+            let whole = if R % 2 == 1 && R > 1 { 0 } else { width / S::LANES * S::LANES };
             for x in (0..whole).step_by(S::LANES) {
                 let mut products = [s.splat(0.0); R];
                 for (k, product) in products.iter_mut().enumerate() {

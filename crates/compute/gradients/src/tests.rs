@@ -3,7 +3,7 @@
 use crate::bands::{BandedTensor, fill};
 use crate::noise::{Noise, assert_close, dot, on_any_thread_count, wide};
 use crate::*;
-use kernels::{Conv, Level, Rows, Upsample, copy_row, residual_sin_row, row_stride};
+use kernels::{Conv, Level, Nonlinearity, Rows, Skip, Upsample, copy_row, residual_sin_row, row_stride};
 
 /// A convolution's parameters.
 #[derive(Clone)]
@@ -109,8 +109,19 @@ fn shuffle(planes: usize, size: (usize, usize), factor: usize) -> Vec<usize> {
 }
 
 impl StageShape {
+    /// The function at the end, and its slope.
+    fn ends(&self, x: f64) -> [f64; 2] {
+        match self.nonlinearity {
+            Nonlinearity::Sin => [x.sin(), x.cos()],
+            Nonlinearity::Gelu => {
+                let share = (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0;
+                [x * share, share + x * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()]
+            }
+        }
+    }
+
     fn conv(&self, n: usize) -> Reference {
-        let Self { inputs, outputs, kernel, upscale, height, width } = *self;
+        let Self { inputs, outputs, kernel, upscale, height, width, .. } = *self;
         Reference { n, inputs, outputs: outputs * upscale * upscale, height, width, kernel, dilation: 1 }
     }
 
@@ -118,27 +129,39 @@ impl StageShape {
         Reference { outputs: self.outputs, kernel: 1, ..self.conv(n) }
     }
 
-    /// What the sine is taken of; `parameters` are weight and bias of the convolution, then of the skip.
-    fn reference(&self, n: usize, x: &[f64], parameters: &[Vec<f64>]) -> Vec<f64> {
+    /// What the function at the end is taken of; `parameters` are weight and bias of the convolution, then of the skip, if it is
+    /// one.
+    fn reference<T>(&self, n: usize, x: &[f64], parameters: &[Vec<f64>], skip: &Skip<T>) -> Vec<f64> {
         let size = (self.height, self.width);
         let conv = self.conv(n).forward(x, &parameters[0], &parameters[1]);
-        let skip = match &parameters[2..] {
-            [weight, bias] => self.skip(n).forward(x, weight, bias),
-            _ => x.to_vec(),
-        };
         let mut out: Vec<f64> = shuffle(n * self.outputs, size, self.upscale).iter().map(|&from| conv[from]).collect();
+        let skip = match skip {
+            Skip::None => return out,
+            Skip::Input => x.to_vec(),
+            Skip::Convolution(_) => self.skip(n).forward(x, &parameters[2], &parameters[3]),
+        };
         interpolation(n * self.outputs, size, self.upscale, |o, i, weight| out[o] += weight * skip[i]);
         out
     }
 
     /// Gradients of `x` and the parameters.
-    fn reference_backward(&self, n: usize, x: &[f64], gradient: &[f64], parameters: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    fn reference_backward<T>(
+        &self,
+        n: usize,
+        x: &[f64],
+        gradient: &[f64],
+        parameters: &[Vec<f64>],
+        has_skip: &Skip<T>,
+    ) -> Vec<Vec<f64>> {
         let size = (self.height, self.width);
-        let slope = self.reference(n, x, parameters).into_iter().map(f64::cos);
+        let slope = self.reference(n, x, parameters, has_skip).into_iter().map(|v| self.ends(v)[1]);
         let gradient: Vec<f64> = slope.zip(gradient).map(|(slope, g)| slope * g).collect();
         let mut conv = vec![0.0; gradient.len()];
         shuffle(n * self.outputs, size, self.upscale).iter().zip(&gradient).for_each(|(&from, g)| conv[from] = *g);
         let [mut dx, weight, bias] = self.conv(n).backward(x, &parameters[0], &conv);
+        if matches!(has_skip, Skip::None) {
+            return vec![dx, weight, bias];
+        }
         let mut skip = vec![0.0; n * self.outputs * self.height * self.width];
         interpolation(n * self.outputs, size, self.upscale, |o, i, weight| skip[i] += weight * gradient[o]);
         let mut rest = Vec::new();
@@ -152,19 +175,20 @@ impl StageShape {
     }
 }
 
-fn random_stage(noise: &mut Noise, case: usize, largest: usize) -> (StageShape, usize, Parameters, Option<Parameters>) {
+fn random_stage(noise: &mut Noise, case: usize, largest: usize) -> (StageShape, usize, Parameters, Skip<Parameters>) {
     let inputs = 1 + noise.below(7);
-    let skip = noise.below(2) == 0;
+    let skip = noise.pick(&[Skip::None, Skip::Input, Skip::Convolution(()), Skip::Convolution(())]);
     let stage = StageShape {
         inputs,
-        outputs: if skip { 1 + noise.below(5) } else { inputs },
-        kernel: 1 + 2 * noise.below(2),
-        upscale: 1 + case % 4,
+        outputs: if skip == Skip::Input { inputs } else { 1 + noise.below(5) },
+        kernel: noise.pick(&[1, 3, 5]),
+        upscale: 1 + case % 5,
+        nonlinearity: noise.pick(&[Nonlinearity::Sin, Nonlinearity::Gelu]),
         height: 1 + noise.below(largest),
         width: 1 + noise.below(largest),
     };
     let conv = Parameters::new(noise, inputs, stage.channels(), stage.kernel);
-    let skip = skip.then(|| Parameters::new(noise, inputs, stage.outputs, 1));
+    let skip = skip.map(|()| Parameters::new(noise, inputs, stage.outputs, 1));
     (stage, 1 + noise.below(3), conv, skip)
 }
 
@@ -196,20 +220,21 @@ fn assert_slopes(
 #[test]
 fn stages() {
     let mut noise = Noise(21);
-    for case in 0..48 {
+    for case in 0..75 {
         let (stage, n, conv, skip) = random_stage(&mut noise, case, if case % 3 == 0 { 37 } else { 6 });
         let x = noise.values(n * stage.inputs * stage.height * stage.width, 1.0);
         let mut parameters = vec![wide(&conv.weight), wide(&conv.bias)];
-        parameters.extend(skip.iter().flat_map(|skip| [wide(&skip.weight), wide(&skip.bias)]));
-        let sums = stage.reference(n, &wide(&x), &parameters);
+        let skip_parameters = skip.as_ref().convolution();
+        parameters.extend(skip_parameters.iter().flat_map(|skip| [wide(&skip.weight), wide(&skip.bias)]));
+        let sums = stage.reference(n, &wide(&x), &parameters, &skip);
         let gradient = noise.values(sums.len(), 1.0);
-        let expected = stage.reference_backward(n, &wide(&x), &wide(&gradient), &parameters);
+        let expected = stage.reference_backward(n, &wide(&x), &wide(&gradient), &parameters, &skip);
         for level in Level::available() {
             let what = format!("{stage:?}, n {n}, {level}");
             let skip_weights = skip.as_ref().map(|skip| skip.weights());
             let (y, slope) = stage.forward_at(level, n, &x, conv.weights(), skip_weights);
-            assert_close(&what, &y, &sums.iter().map(|v| v.sin()).collect::<Vec<_>>(), 3e-6);
-            assert_close(&what, &slope, &sums.iter().map(|v| v.cos()).collect::<Vec<_>>(), 3e-6);
+            assert_close(&what, &y, &sums.iter().map(|&v| stage.ends(v)[0]).collect::<Vec<_>>(), 3e-6);
+            assert_close(&what, &slope, &sums.iter().map(|&v| stage.ends(v)[1]).collect::<Vec<_>>(), 3e-6);
             let skip_weight = skip.as_ref().map(|skip| &skip.weight[..]);
             let found = stage.backward_at(level, n, &x, &slope, &gradient, &conv.weight, skip_weight);
             let mut all = vec![&found.x[..], &found.conv.weight, &found.conv.bias];
@@ -221,7 +246,8 @@ fn stages() {
             if case % 3 > 0 && level == Level::detect() {
                 let at = [&[wide(&x)][..], &parameters].concat();
                 assert_slopes(&mut noise, &what, &at, &all, |at| {
-                    let y: Vec<f64> = stage.reference(n, &at[0], &at[1..]).into_iter().map(f64::sin).collect();
+                    let sums = stage.reference(n, &at[0], &at[1..], &skip).into_iter();
+                    let y: Vec<f64> = sums.map(|v| stage.ends(v)[0]).collect();
                     dot(&y, &wide(&gradient))
                 });
             }
@@ -339,15 +365,15 @@ fn planes(rows: &Rows) -> Vec<f32> {
 #[test]
 fn forward_passes_have_the_bits_of_the_inference() {
     let mut noise = Noise(24);
-    for case in 0..16 {
+    for case in 0..30 {
         let (stage, _, conv, skip) = random_stage(&mut noise, case, 40);
-        let StageShape { inputs, outputs, kernel, upscale, height, width } = stage;
+        let StageShape { inputs, outputs, kernel, upscale, nonlinearity, height, width } = stage;
         let image = noise.values(inputs * height * width, 2.0);
         for level in Level::available() {
             let x = rows(&image, inputs, height, width);
             let mut low = rows(&vec![0.0; outputs * height * width], outputs, height, width);
             let mut row = vec![0.0; stage.channels().next_multiple_of(3) * row_stride(width)];
-            if let Some(skip) = &skip {
+            if let Skip::Convolution(skip) = &skip {
                 let skip = Conv::new(&skip.weight, &skip.bias, inputs, 1, 1);
                 low.restart();
                 (0..height).for_each(|y| {
@@ -360,9 +386,14 @@ fn forward_passes_have_the_bits_of_the_inference() {
             let mut blend = vec![0.0; Upsample::blend_len(width)];
             for y in 0..height {
                 packed.row(level, &x, y, &mut row);
-                let skip = if skip.is_some() { &low } else { &x };
+                let skip = match skip {
+                    Skip::None => None,
+                    Skip::Input => Some(&x),
+                    Skip::Convolution(_) => Some(&low),
+                };
                 for phase in 0..upscale {
-                    Upsample::new(upscale).row(level, &row, skip, y, phase, &mut blend, out.push());
+                    let upsample = Upsample::new(upscale, Some(nonlinearity));
+                    upsample.row(level, &row, skip, y, phase, &mut blend, out.push());
                 }
             }
             let (y, _) = stage.forward_at(level, 1, &image, conv.weights(), skip.as_ref().map(|skip| skip.weights()));
@@ -433,8 +464,9 @@ fn an_empty_batch_is_no_work() {
 #[test]
 #[should_panic(expected = "a skip from 2 to 3 channels")]
 fn a_skip_to_other_channels_needs_a_convolution() {
-    let stage = StageShape { inputs: 2, outputs: 3, kernel: 1, upscale: 1, height: 1, width: 1 };
-    stage.forward(1, &[0.0; 2], Weights { weight: &[0.0; 6], bias: &[0.0; 3] }, None);
+    let nonlinearity = Nonlinearity::Sin;
+    let stage = StageShape { inputs: 2, outputs: 3, kernel: 1, upscale: 1, nonlinearity, height: 1, width: 1 };
+    stage.forward(1, &[0.0; 2], Weights { weight: &[0.0; 6], bias: &[0.0; 3] }, Skip::Input);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use kernels::{Bicubic, Conv, Level, Rows, Upsample, row_stride, sigmoid255, sin};
+use kernels::{Bicubic, Conv, Level, Nonlinearity, Rows, Upsample, row_stride, sigmoid255, sin};
 
 #[global_allocator]
 static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
@@ -50,14 +50,14 @@ fn inference(criterion: &mut Criterion) {
     }
 
     let (channels, height, width) = (18, 192, 256);
-    let (upsample, skip) = (Upsample::new(2), rows(channels, height, width));
+    let (upsample, skip) = (Upsample::new(2, Some(Nonlinearity::Sin)), rows(channels, height, width));
     let conv = values(4 * channels * row_stride(width));
     let mut blend = vec![0.0; Upsample::blend_len(width)];
     let mut out = Rows::new(channels, 2 * height, 2 * width, 2);
     bench(&mut group, "upsample 18, 192x256 -> 384x512", channels * 4 * height * width, || {
         out.restart();
         for y in 0..height {
-            (0..2).for_each(|phase| upsample.row(level, &conv, &skip, y, phase, &mut blend, out.push()));
+            (0..2).for_each(|phase| upsample.row(level, &conv, Some(&skip), y, phase, &mut blend, out.push()));
         }
     });
 

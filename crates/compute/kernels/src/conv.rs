@@ -8,7 +8,10 @@
 use crate::rows::{Aligned, MARGIN, Rows};
 use crate::simd::{Kernel, Level, Simd};
 
-/// Weights of a 1x1 or 3x3 convolution with stride 1 and zero padding that keeps the size, packed for the kernels.
+/// Side of the largest kernel.
+pub const MAX_KERNEL: usize = 5;
+
+/// Weights of a 1x1, 3x3 or 5x5 convolution with stride 1 and zero padding that keeps the size, packed for the kernels.
 pub struct Conv {
     inputs: usize,
     outputs: usize,
@@ -24,13 +27,13 @@ impl Conv {
     /// Packs `weight` `[outputs, inputs, kernel, kernel]` and `bias` `[outputs]`.
     ///
     /// # Panics
-    /// If a length does not fit, `kernel` is neither 1 nor 3, or `dilation` is 0 or above 16.
+    /// If a length does not fit, `kernel` is not 1, 3 or 5, or `dilation` is 0 or beyond what [`MARGIN`] allows.
     pub fn new(weight: &[f32], bias: &[f32], inputs: usize, kernel: usize, dilation: usize) -> Self {
         let outputs = bias.len();
         let taps = inputs * kernel * kernel;
         assert_eq!(weight.len(), outputs * taps, "weights of {outputs} outputs with {taps} taps");
-        assert!(kernel == 1 || kernel == 3, "a kernel of {kernel}");
-        assert!((1..=MARGIN).contains(&dilation), "a dilation of {dilation}");
+        assert!(kernel % 2 == 1 && kernel <= MAX_KERNEL, "a kernel of {kernel}");
+        assert!(dilation > 0 && kernel / 2 * dilation <= MARGIN, "a dilation of {dilation}");
         let padded = outputs.next_multiple_of(3);
         let mut weights = Aligned::zeros(padded * taps);
         let mut packed = weights.as_mut_slice();
@@ -75,11 +78,12 @@ impl Conv {
     /// than [`row_len`](Self::row_len).
     pub fn row(&self, level: Level, input: &Rows, y: usize, out: &mut [f32]) {
         assert_eq!(input.channels(), self.inputs);
-        let y = y as isize;
-        let reach = self.reach() as isize;
+        let first = y as isize - self.reach() as isize;
+        // Beyond the kernel's rows its first one stands in.
+        let row = |k: usize| input.row(first + if k < self.kernel { (k * self.dilation) as isize } else { 0 });
         level.run(ConvRow {
             conv: self,
-            rows: [input.row(y - reach), input.row(y), input.row(y + reach)],
+            rows: std::array::from_fn(row),
             width: input.width(),
             stride: input.stride(),
             out: &mut out[..self.row_len(input.width())],
@@ -100,7 +104,7 @@ fn blocks(outputs: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
 
 struct ConvRow<'a> {
     conv: &'a Conv,
-    rows: [&'a [f32]; 3],
+    rows: [&'a [f32]; MAX_KERNEL],
     width: usize,
     stride: usize,
     out: &'a mut [f32],
@@ -112,11 +116,9 @@ impl Kernel for ConvRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         match self.conv.kernel {
-            1 => {
-                self.rows[0] = self.rows[1];
-                self.tiles::<S, 1>(s);
-            }
-            _ => self.tiles::<S, 3>(s),
+            1 => self.tiles::<S, 1>(s),
+            3 => self.tiles::<S, 3>(s),
+            _ => self.tiles::<S, MAX_KERNEL>(s),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Functions of every value of a slice.
 
-use crate::math::{sigmoid255_vector, sin_vector};
+use crate::math::{gelu_vector, sigmoid255_vector, sin_vector};
 use crate::simd::{Kernel, Level, MAX_LANES, Simd};
 
 /// Replaces every value by its sine.
@@ -17,6 +17,22 @@ pub fn sin(level: Level, values: &mut [f32]) {
         }
     }
     level.run(Sin(values));
+}
+
+/// Replaces every value `x` by `x * (1 + erf(x / sqrt(2))) / 2`; absolute error below 4e-7 times the larger of 1 and `|x|`.
+///
+/// Minus infinity and NaN give NaN.
+pub fn gelu(level: Level, values: &mut [f32]) {
+    struct Gelu<'a>(&'a mut [f32]);
+    impl Kernel for Gelu<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for_each_vector(s, self.0, |x| gelu_vector(s, x));
+        }
+    }
+    level.run(Gelu(values));
 }
 
 /// Replaces every value `x` by `255 * sigmoid(x)`; relative error below 4e-7, NaN gives NaN.

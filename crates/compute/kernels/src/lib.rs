@@ -1,8 +1,8 @@
 //! The decoder's arithmetic on the processor: what `inflate` runs. Fixed arithmetic, no I/O, nothing about architectures or
 //! files, no allocation while running.
 //!
-//! - layers: [`Linear`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`], [`copy_row`]; [`sin`] and [`sigmoid255`] of
-//!   single values;
+//! - layers: [`Linear`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`], [`copy_row`]; [`sin`], [`gelu`] and [`sigmoid255`]
+//!   of single values; [`Nonlinearity`] and [`Skip`], the choices that layers have;
 //! - the way to the clip's size and to bytes: [`Bicubic`], whose weights are [`taps`];
 //! - rows, of which everything consists: [`Rows`], [`RowMut`], [`Aligned`], [`row_stride`], [`MARGIN`];
 //! - instructions: [`Level`], and [`simd`] with [`math`] for kernels that are written elsewhere.
@@ -15,13 +15,14 @@
 //!
 //! [`Level`] picks the instructions at run time (scalar, AVX2 + FMA, AVX-512); all three are compiled from one source and
 //! give the same bits. That rests on four rules: f32 with a fixed order of summation; every product that is added is a
-//! fused multiply-add; sin and exp are our own, defined for every f32 ([`sin`], [`sigmoid255`]); zero padding is
+//! fused multiply-add; sin, exp and erf are our own, defined for every f32 ([`sin`], [`gelu`], [`sigmoid255`]); zero padding is
 //! multiplied like any value. The floating-point mode is never changed, so denormals count. Only the payload of a NaN may
 //! differ, and the last step ([`Bicubic::rgb`]) maps every NaN to 0.
 
 mod bicubic;
 mod conv;
 mod elementwise;
+mod layer;
 mod linear;
 pub mod math;
 mod rows;
@@ -29,8 +30,9 @@ pub mod simd;
 mod stage;
 
 pub use bicubic::{Bicubic, Tap, taps};
-pub use conv::{Conv, row_stride};
-pub use elementwise::{sigmoid255, sin};
+pub use conv::{Conv, MAX_KERNEL, row_stride};
+pub use elementwise::{gelu, sigmoid255, sin};
+pub use layer::{Nonlinearity, Skip};
 pub use linear::Linear;
 pub use rows::{Aligned, MARGIN, RowMut, Rows};
 pub use simd::Level;

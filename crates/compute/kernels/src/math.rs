@@ -103,3 +103,41 @@ pub fn exp_vector<S: Simd>(s: S, x: S::V) -> S::V {
     }
     s.mul(p, s.exponent(shifted))
 }
+
+/// Constants of formula 7.1.26 in Abramowitz and Stegun's Handbook of Mathematical Functions (C. Hastings): with
+/// `t = 1 / (1 + ERF_SCALE * x)`, erf(x) is `1 - (ERF[4] * t + ... + ERF[0] * t^5) * exp(-x^2)` up to 1.5e-7 for positive x.
+const ERF_SCALE: f32 = 0.327_591_1;
+const ERF: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
+
+/// The error function, absolute error below 5e-7, and `exp(-x^2)`, of which `2 / sqrt(pi)` times is its slope.
+#[inline(always)]
+pub fn erf_exp_vector<S: Simd>(s: S, x: S::V) -> [S::V; 2] {
+    let magnitude = s.max(x, s.sub(s.splat(0.0), x));
+    let t = s.div(s.splat(1.0), s.fma(magnitude, s.splat(ERF_SCALE), s.splat(1.0)));
+    let mut p = s.splat(ERF[0]);
+    for &coefficient in &ERF[1..] {
+        p = s.fma(p, t, s.splat(coefficient));
+    }
+    let exp = exp_vector(s, s.sub(s.splat(0.0), s.mul(x, x)));
+    let erf = s.sub(s.splat(1.0), s.mul(s.mul(p, t), exp));
+    [s.select(s.at_least(x, s.splat(0.0)), erf, s.sub(s.splat(0.0), erf)), exp]
+}
+
+/// The Gaussian error linear unit, `x * (1 + erf(x / sqrt(2))) / 2`.
+#[inline(always)]
+pub fn gelu_vector<S: Simd>(s: S, x: S::V) -> S::V {
+    let [erf, _] = erf_exp_vector(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+    s.mul(s.mul(x, s.splat(0.5)), s.add(s.splat(1.0), erf))
+}
+
+/// `1 / sqrt(2 * pi)`, the height of the normal distribution.
+const NORMAL: f32 = 0.398_942_3;
+
+/// The Gaussian error linear unit, with the bits of [`gelu_vector`], and its slope, `(1 + erf(x / sqrt(2))) / 2 + x * exp(-x^2 / 2) / sqrt(2 * pi)`.
+#[inline(always)]
+pub fn gelu_slope_vector<S: Simd>(s: S, x: S::V) -> [S::V; 2] {
+    let [erf, exp] = erf_exp_vector(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+    let twice = s.add(s.splat(1.0), erf);
+    let slope = s.fma(s.mul(x, s.splat(NORMAL)), exp, s.mul(s.splat(0.5), twice));
+    [s.mul(s.mul(x, s.splat(0.5)), twice), slope]
+}

@@ -1,6 +1,6 @@
 //! Activations as a sliding window of rows.
 
-/// Zeros left of a row's first value; at least the largest dilation.
+/// Zeros left of a row's first value; at least the largest dilation, and what the largest kernel reaches.
 pub const MARGIN: usize = 16;
 
 /// f32 values aligned to 64 bytes, as AVX-512 likes them.
@@ -169,6 +169,11 @@ impl RowMut<'_> {
     /// Number of channels.
     pub fn channels(&self) -> usize {
         self.data.len() / self.stride
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
     }
 }
 

@@ -1,12 +1,15 @@
 //! What follows a convolution: pixel shuffle, skip and activation in one pass over its output row.
 
+use std::marker::PhantomData;
+
 use crate::conv::row_stride;
-use crate::math::{sigmoid255_vector, sin_vector};
+use crate::layer::Nonlinearity;
+use crate::math::{gelu_vector, sigmoid255_vector, sin_vector};
 use crate::rows::{MARGIN, RowMut, Rows};
 use crate::simd::{Kernel, Level, MAX_LANES, Simd};
 
 /// Largest factor of [`Upsample`].
-pub const MAX_UPSCALE: usize = 4;
+pub const MAX_UPSCALE: usize = 5;
 
 /// Bilinear interpolation for one of the `factor` positions between two source values, half-pixel centres: it reads the
 /// source positions `low` and `low + 1` relative to its own.
@@ -16,26 +19,27 @@ struct Phase {
     weight: [f32; 2],
 }
 
-/// The end of an upsampling stage: `sin(pixel_shuffle(convolution) + bilinear(skip))`, torch's order of channels and its
-/// `align_corners=False`; edges are clamped.
+/// The end of an upsampling stage: `f(pixel_shuffle(convolution) + bilinear(skip))`, with or without the skip and the
+/// function; torch's order of channels and its `align_corners=False`; edges are clamped.
 pub struct Upsample {
     factor: usize,
+    end: Option<Nonlinearity>,
     phases: [Phase; MAX_UPSCALE],
 }
 
 impl Upsample {
-    /// By `factor` in both directions.
+    /// By `factor` in both directions, with `end` behind the sum.
     ///
     /// # Panics
     /// Unless `factor` is 1 to [`MAX_UPSCALE`].
-    pub fn new(factor: usize) -> Self {
+    pub fn new(factor: usize, end: Option<Nonlinearity>) -> Self {
         assert!((1..=MAX_UPSCALE).contains(&factor), "a factor of {factor}");
         let phase = |i: usize| {
             let source = (i as f32 + 0.5) / factor as f32 - 0.5;
             let low = source.floor();
             Phase { low: low as isize, weight: [1.0 - (source - low), source - low] }
         };
-        Self { factor, phases: std::array::from_fn(phase) }
+        Self { factor, end, phases: std::array::from_fn(phase) }
     }
 
     /// The factor.
@@ -49,7 +53,8 @@ impl Upsample {
     }
 
     /// Row `factor * y + phase` of the result. `conv` is row `y` of the convolution, `factor^2` channels for every channel
-    /// of `skip`, which must hold rows `y - 1` to `y + 1` as far as the image has them. `blend` is working room.
+    /// of `out`. A `skip` has the channels of `out` and must hold rows `y - 1` to `y + 1` as far as the image has them. `blend` is
+    /// working room.
     ///
     /// # Panics
     /// If a size does not fit.
@@ -58,28 +63,36 @@ impl Upsample {
         &self,
         level: Level,
         conv: &[f32],
-        skip: &Rows,
+        skip: Option<&Rows>,
         y: usize,
         phase: usize,
         blend: &mut [f32],
-        out: RowMut<'_>,
+        mut out: RowMut<'_>,
     ) {
-        self.compute::<true>(level, conv, skip, y, phase, blend, out);
-    }
-
-    /// As [`row`](Self::row), without the sine.
-    #[expect(clippy::too_many_arguments, reason = "those of `row`")]
-    pub fn sums(
-        &self,
-        level: Level,
-        conv: &[f32],
-        skip: &Rows,
-        y: usize,
-        phase: usize,
-        blend: &mut [f32],
-        out: RowMut<'_>,
-    ) {
-        self.compute::<false>(level, conv, skip, y, phase, blend, out);
+        assert!(phase < self.factor && skip.is_none_or(|skip| skip.channels() == out.channels()));
+        let width = skip.map_or(out.width() / self.factor, Rows::width);
+        assert_eq!(out.width(), self.factor * width);
+        let Phase { low, weight } = self.phases[phase];
+        let y = y as isize;
+        let row = UpsampleRow {
+            factor: self.factor,
+            phase,
+            phases: &self.phases,
+            conv,
+            skip: skip.map(|skip| SkipRows {
+                rows: [skip.edge_row(y + low), skip.edge_row(y + low + 1)],
+                weight,
+                stride: skip.stride(),
+            }),
+            width,
+            blend: &mut blend[..Self::blend_len(width)],
+            out: out.reborrow(),
+        };
+        match self.end {
+            None => level.run(Ending::<Sum>(row, PhantomData)),
+            Some(Nonlinearity::Sin) => level.run(Ending::<Sine>(row, PhantomData)),
+            Some(Nonlinearity::Gelu) => level.run(Ending::<Gelu>(row, PhantomData)),
+        }
     }
 
     /// What position `at` of `len` source positions gives to the interpolated ones: (their source position, phase, weight).
@@ -93,86 +106,116 @@ impl Upsample {
                 .map(move |(i, _, w)| (source, i, w))
         })
     }
+}
 
-    #[expect(clippy::too_many_arguments, reason = "those of `row`")]
-    fn compute<const SIN: bool>(
-        &self,
-        level: Level,
-        conv: &[f32],
-        skip: &Rows,
-        y: usize,
-        phase: usize,
-        blend: &mut [f32],
-        out: RowMut<'_>,
-    ) {
-        assert!(phase < self.factor && out.channels() == skip.channels());
-        let Phase { low, weight } = self.phases[phase];
-        level.run(UpsampleRow::<SIN> {
-            factor: self.factor,
-            phase,
-            phases: &self.phases,
-            conv,
-            rows: [skip.edge_row(y as isize + low), skip.edge_row(y as isize + low + 1)],
-            weight,
-            width: skip.width(),
-            stride: skip.stride(),
-            blend: &mut blend[..Self::blend_len(skip.width())],
-            out,
-        });
+/// What becomes of a sum.
+trait End {
+    fn end<S: Simd>(s: S, sum: S::V) -> S::V;
+}
+
+struct Sum;
+struct Sine;
+struct Gelu;
+
+impl End for Sum {
+    #[inline(always)]
+    fn end<S: Simd>(_: S, sum: S::V) -> S::V {
+        sum
     }
 }
 
-struct UpsampleRow<'a, const SIN: bool> {
+impl End for Sine {
+    #[inline(always)]
+    fn end<S: Simd>(s: S, sum: S::V) -> S::V {
+        sin_vector(s, sum)
+    }
+}
+
+impl End for Gelu {
+    #[inline(always)]
+    fn end<S: Simd>(s: S, sum: S::V) -> S::V {
+        gelu_vector(s, sum)
+    }
+}
+
+struct UpsampleRow<'a> {
     factor: usize,
     phase: usize,
     phases: &'a [Phase; MAX_UPSCALE],
     conv: &'a [f32],
-    rows: [&'a [f32]; 2],
-    weight: [f32; 2],
+    skip: Option<SkipRows<'a>>,
     width: usize,
-    stride: usize,
     blend: &'a mut [f32],
     out: RowMut<'a>,
 }
 
-impl<const SIN: bool> Kernel for UpsampleRow<'_, SIN> {
+/// The rows that a row of the enlarged skip lies between.
+#[derive(Clone, Copy)]
+struct SkipRows<'a> {
+    rows: [&'a [f32]; 2],
+    weight: [f32; 2],
+    stride: usize,
+}
+
+struct Ending<'a, E>(UpsampleRow<'a>, PhantomData<E>);
+
+impl<E: End> Kernel for Ending<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        match self.factor {
-            1 => self.same_size(s),
-            2 => self.upsampled::<S, 2>(s),
-            3 => self.upsampled::<S, 3>(s),
-            _ => self.upsampled::<S, 4>(s),
+        let row = self.0;
+        match (row.factor, row.skip) {
+            (1, None) => row.shuffled::<S, E, 1>(s),
+            (2, None) => row.shuffled::<S, E, 2>(s),
+            (3, None) => row.shuffled::<S, E, 3>(s),
+            (4, None) => row.shuffled::<S, E, 4>(s),
+            (_, None) => row.shuffled::<S, E, MAX_UPSCALE>(s),
+            (1, Some(skip)) => row.same_size::<S, E>(s, skip),
+            (2, Some(skip)) => row.upsampled::<S, E, 2>(s, skip),
+            (3, Some(skip)) => row.upsampled::<S, E, 3>(s, skip),
+            (4, Some(skip)) => row.upsampled::<S, E, 4>(s, skip),
+            (_, Some(skip)) => row.upsampled::<S, E, MAX_UPSCALE>(s, skip),
         }
     }
 }
 
-impl<const SIN: bool> UpsampleRow<'_, SIN> {
+impl UpsampleRow<'_> {
     #[inline(always)]
-    fn end<S: Simd>(s: S, sum: S::V) -> S::V {
-        if SIN { sin_vector(s, sum) } else { sum }
-    }
-
-    #[inline(always)]
-    fn same_size<S: Simd>(mut self, s: S) {
+    fn same_size<S: Simd, E: End>(mut self, s: S, skip: SkipRows<'_>) {
         let conv_stride = row_stride(self.width);
         for c in 0..self.out.channels() {
             let conv = &self.conv[c * conv_stride..][..conv_stride];
-            let skip = &self.rows[0][c * self.stride + MARGIN..][..conv_stride];
+            let skip = &skip.rows[0][c * skip.stride + MARGIN..][..conv_stride];
             let out = self.out.channel(c);
             for x in (0..self.width).step_by(S::LANES) {
-                s.store(Self::end(s, s.add(s.load(&conv[x..]), s.load(&skip[x..]))), &mut out[x..]);
+                s.store(E::end(s, s.add(s.load(&conv[x..]), s.load(&skip[x..]))), &mut out[x..]);
+            }
+        }
+    }
+
+    /// Without a skip.
+    #[inline(always)]
+    fn shuffled<S: Simd, E: End, const R: usize>(mut self, s: S) {
+        let conv_stride = row_stride(self.width);
+        for c in 0..self.out.channels() {
+            let convs = &self.conv[(c * R + self.phase) * R * conv_stride..][..R * conv_stride];
+            let out = self.out.channel(c);
+            for x in (0..self.width).step_by(S::LANES) {
+                let mut values = [s.splat(0.0); R];
+                for (j, value) in values.iter_mut().enumerate() {
+                    *value = E::end(s, s.load(&convs[j * conv_stride + x..]));
+                }
+                interleave(s, values, &mut out[R * x..]);
             }
         }
     }
 
     #[inline(always)]
-    fn upsampled<S: Simd, const R: usize>(mut self, s: S) {
+    fn upsampled<S: Simd, E: End, const R: usize>(mut self, s: S, skip: SkipRows<'_>) {
         let conv_stride = row_stride(self.width);
         for c in 0..self.out.channels() {
-            self.blend_rows(s, c);
+            self.blend_rows(s, skip, c);
             let convs = &self.conv[(c * R + self.phase) * R * conv_stride..][..R * conv_stride];
             let out = self.out.channel(c);
             for x in (0..self.width).step_by(S::LANES) {
@@ -182,7 +225,7 @@ impl<const SIN: bool> UpsampleRow<'_, SIN> {
                     let at = (MARGIN + x).wrapping_add_signed(low);
                     let sum =
                         s.fma(s.splat(weight[0]), s.load(&self.blend[at..]), s.load(&convs[j * conv_stride + x..]));
-                    *value = Self::end(s, s.fma(s.splat(weight[1]), s.load(&self.blend[at + 1..]), sum));
+                    *value = E::end(s, s.fma(s.splat(weight[1]), s.load(&self.blend[at + 1..]), sum));
                 }
                 interleave(s, values, &mut out[R * x..]);
             }
@@ -191,10 +234,10 @@ impl<const SIN: bool> UpsampleRow<'_, SIN> {
 
     /// Interpolates channel `c` between the two rows and repeats its edge values once.
     #[inline(always)]
-    fn blend_rows<S: Simd>(&mut self, s: S, c: usize) {
+    fn blend_rows<S: Simd>(&mut self, s: S, skip: SkipRows<'_>, c: usize) {
         let len = row_stride(self.width);
-        let [above, below] = self.rows.map(|row| &row[c * self.stride + MARGIN..][..len]);
-        let [a, b] = self.weight;
+        let [above, below] = skip.rows.map(|row| &row[c * skip.stride + MARGIN..][..len]);
+        let [a, b] = skip.weight;
         for x in (0..self.width).step_by(S::LANES) {
             let blend = s.fma(s.splat(b), s.load(&below[x..]), s.mul(s.splat(a), s.load(&above[x..])));
             s.store(blend, &mut self.blend[MARGIN + x..]);
@@ -207,7 +250,9 @@ impl<const SIN: bool> UpsampleRow<'_, SIN> {
 /// Writes `a0 b0 .. a1 b1 ..` as far as `out` reaches.
 #[inline(always)]
 fn interleave<S: Simd, const R: usize>(s: S, values: [S::V; R], out: &mut [f32]) {
-    if R == 3 {
+    if R == 1 {
+        s.store(values[0], out);
+    } else if R % 2 == 1 {
         let mut lanes = [[0f32; MAX_LANES]; R];
         for (lanes, &value) in lanes.iter_mut().zip(&values) {
             s.store(value, lanes);

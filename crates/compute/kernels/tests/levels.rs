@@ -5,7 +5,10 @@ mod common;
 use common::{Noise, planes, rows, same};
 use kernels::math::{SIN_LIMIT, sin_cos_vector};
 use kernels::simd::{Kernel, Simd};
-use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, residual_sin_row, rgb_row, row_stride, sigmoid255, sin};
+use kernels::{
+    Bicubic, Conv, Level, Linear, Nonlinearity, Rows, Upsample, gelu, residual_sin_row, rgb_row, row_stride,
+    sigmoid255, sin,
+};
 
 const WIDTHS: [usize; 14] = [1, 2, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 83, 130];
 
@@ -36,7 +39,7 @@ fn convolutions() {
     let mut noise = Noise(1);
     for case in 0..120 {
         let (inputs, outputs) = (1 + noise.below(7), 1 + noise.below(20));
-        let (kernel, dilation) = noise.pick(&[(1, 1), (3, 1), (3, 2), (3, 3), (3, 4)]);
+        let (kernel, dilation) = noise.pick(&[(1, 1), (3, 1), (3, 2), (3, 3), (3, 4), (5, 1), (5, 4)]);
         let (height, width) = (1 + noise.below(5), noise.pick(&WIDTHS));
         let rarity = noise.pick(&[40, 400, usize::MAX]);
         let weight = noise.hostile(outputs * inputs * kernel * kernel, rarity);
@@ -62,19 +65,22 @@ fn zero_padding_is_multiplied() {
 #[test]
 fn stages() {
     let mut noise = Noise(2);
-    for case in 0..60 {
-        let (channels, factor) = (1 + noise.below(5), 1 + case % 4);
+    for case in 0..120 {
+        let (channels, factor) = (1 + noise.below(5), 1 + case % 5);
+        let end = noise.pick(&[None, Some(Nonlinearity::Sin), Some(Nonlinearity::Gelu)]);
+        let with_skip = case / 5 % 3 > 0;
         let (height, width) = (1 + noise.below(4), noise.pick(&WIDTHS));
         let rarity = noise.pick(&[50, usize::MAX]);
         let conv = noise.hostile(channels * factor * factor * row_stride(width), rarity);
         let skip = rows(&noise.hostile(channels * height * width, rarity), channels, height, width);
-        at_every_level(&format!("{case}: {channels} x{factor} {height}x{width}"), |level| {
-            let upsample = Upsample::new(factor);
+        at_every_level(&format!("{case}: {channels} x{factor} {end:?} {height}x{width}"), |level| {
+            let upsample = Upsample::new(factor, end);
             let mut blend = vec![0.0; Upsample::blend_len(width)];
             let mut out = Rows::new(channels, factor * height, factor * width, factor * height);
             for y in 0..height {
                 for phase in 0..factor {
-                    upsample.row(level, &conv, &skip, y, phase, &mut blend, out.push());
+                    let skip = with_skip.then_some(&skip);
+                    upsample.row(level, &conv, skip, y, phase, &mut blend, out.push());
                 }
             }
             // What lies beyond the last column must have stayed zero: a convolution reads it as padding.
@@ -114,7 +120,7 @@ fn residuals_heads_and_the_linear_layer() {
 }
 
 #[test]
-fn sin_and_sigmoid_of_every_kind_of_value() {
+fn functions_of_every_kind_of_value() {
     // Every 2^16th f32 pattern, the neighbours of powers of two and of the limit among them.
     let patterns = (0..=0xffffu32).flat_map(|high| [high << 16, (high << 16) | 1, (high << 16) | 0xffff]);
     let values: Vec<f32> = patterns.map(f32::from_bits).collect();
@@ -125,7 +131,10 @@ fn sin_and_sigmoid_of_every_kind_of_value() {
     };
     let sines = at_every_level("sin", |level| of(sin, level));
     let sigmoids = at_every_level("sigmoid", |level| of(sigmoid255, level));
-    for ((&x, sine), sigmoid) in values.iter().zip(sines).zip(sigmoids) {
+    let gelus = at_every_level("gelu", |level| of(gelu, level));
+    for (((&x, sine), sigmoid), gelu) in values.iter().zip(sines).zip(sigmoids).zip(gelus) {
+        assert_eq!(gelu.is_nan(), x.is_nan() || x == f32::NEG_INFINITY, "gelu({x})");
+        assert!(gelu.is_nan() || gelu == x.max(0.0) || (gelu - x.max(0.0)).abs() < 0.2, "gelu({x}) = {gelu}");
         assert_eq!(sine.is_nan(), !x.is_finite(), "sin({x})");
         assert_eq!(sigmoid.is_nan(), x.is_nan(), "sigmoid({x})");
         assert!(sine.is_nan() || sine.abs() <= 1.0 + 1e-6, "sin({x}) = {sine}");

@@ -5,7 +5,9 @@ mod common;
 use common::{Noise, planes, rows};
 use frames::Planes;
 use kernels::math::SIN_LIMIT;
-use kernels::{Bicubic, Conv, Level, Linear, Rows, Upsample, residual_sin_row, row_stride, sigmoid255, sin};
+use kernels::{
+    Bicubic, Conv, Level, Linear, Nonlinearity, Rows, Upsample, gelu, residual_sin_row, row_stride, sigmoid255, sin,
+};
 
 /// Zero-padded convolution of `[inputs, height, width]`, f64.
 fn naive_conv(x: &[f32], weight: &[f32], bias: &[f32], shape: [usize; 3], kernel: usize, dilation: usize) -> Vec<f64> {
@@ -40,7 +42,7 @@ fn max_error(found: &[f32], expected: &[f64]) -> f64 {
 #[test]
 fn convolutions_match_the_definition() {
     let mut noise = Noise(11);
-    for (kernel, dilation) in [(1, 1), (3, 1), (3, 2), (3, 4)] {
+    for (kernel, dilation) in [(1, 1), (3, 1), (3, 2), (3, 4), (5, 1), (5, 3)] {
         for outputs in [1, 3, 4, 6, 9, 20] {
             let (inputs, height, width) = (1 + noise.below(9), 1 + noise.below(7), 1 + noise.below(90));
             let x = noise.values(inputs * height * width, 1.0);
@@ -73,7 +75,8 @@ fn naive_linear(at: f64, len: usize, read: impl Fn(usize) -> f64) -> f64 {
 #[test]
 fn stages_match_the_definition() {
     let mut noise = Noise(12);
-    for factor in 1..=4 {
+    let ends = [(true, Nonlinearity::Sin), (true, Nonlinearity::Gelu), (false, Nonlinearity::Gelu)];
+    for (factor, (with_skip, end)) in (1..=5).flat_map(|factor| ends.map(|end| (factor, end))) {
         for (channels, height, width) in [(1, 1, 1), (2, 3, 5), (3, 4, 17), (2, 5, 40)] {
             let stride = row_stride(width);
             let square = factor * factor;
@@ -84,8 +87,9 @@ fn stages_match_the_definition() {
             let mut blend = vec![0.0; Upsample::blend_len(width)];
             for (y, row) in conv.chunks_exact(channels * square * stride).enumerate() {
                 for phase in 0..factor {
-                    let upsample = Upsample::new(factor);
-                    upsample.row(Level::detect(), row, &skip, y, phase, &mut blend, out.push());
+                    let upsample = Upsample::new(factor, Some(end));
+                    let skip = with_skip.then_some(&skip);
+                    upsample.row(Level::detect(), row, skip, y, phase, &mut blend, out.push());
                 }
             }
             let mut expected = Vec::new();
@@ -97,11 +101,15 @@ fn stages_match_the_definition() {
                     let interpolated = naive_linear(source(y), height, |y| {
                         naive_linear(source(column), width, |x_| f64::from(x[(c * height + y) * width + x_]))
                     });
-                    expected.push((f64::from(shuffled) + interpolated).sin());
+                    let sum = f64::from(shuffled) + if with_skip { interpolated } else { 0.0 };
+                    expected.push(match end {
+                        Nonlinearity::Sin => sum.sin(),
+                        Nonlinearity::Gelu => exact_gelu(sum),
+                    });
                 }
             }
             let error = max_error(&planes(&out), &expected);
-            assert!(error < 1e-6, "x{factor} {channels}x{height}x{width}: {error}");
+            assert!(error < 2e-6, "x{factor} {end:?} {channels}x{height}x{width}: {error}");
         }
     }
 }
@@ -147,6 +155,25 @@ fn the_sine_is_accurate_up_to_its_limit() {
     let mut beyond = [SIN_LIMIT.next_up(), f32::MAX, f32::INFINITY, f32::NAN];
     sin(Level::detect(), &mut beyond);
     assert!(beyond[..2] == [0.0, 0.0] && beyond[2].is_nan() && beyond[3].is_nan(), "{beyond:?}");
+}
+
+fn exact_gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+#[test]
+fn the_gelu_is_accurate() {
+    let values: Vec<f32> = (-400_000..400_000).map(|i| i as f32 * 1e-4).collect();
+    let mut found = values.clone();
+    gelu(Level::detect(), &mut found);
+    for (&x, &value) in values.iter().zip(&found) {
+        let error = (f64::from(value) - exact_gelu(x.into())).abs();
+        assert!(error <= 4e-7 * f64::from(x).abs().max(1.0), "gelu({x}) = {value}, off by {error}");
+    }
+    let mut special = [f32::INFINITY, f32::MAX, f32::MIN, -0.0, f32::NEG_INFINITY, f32::NAN];
+    gelu(Level::detect(), &mut special);
+    assert!(special[..4] == [f32::INFINITY, f32::MAX, 0.0, 0.0], "{special:?}");
+    assert!(special[4].is_nan() && special[5].is_nan(), "{special:?}");
 }
 
 #[test]

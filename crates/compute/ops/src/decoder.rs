@@ -2,6 +2,7 @@
 
 use burn_core::tensor::Tensor;
 use burn_core::tensor::backend::Backend;
+use kernels::{Nonlinearity, Skip};
 
 /// Weight `[out, in * kernel * kernel]` and bias `[out, 1]` of a convolution.
 #[derive(Clone)]
@@ -24,12 +25,14 @@ impl<B: Backend> ConvWeights<B> {
 pub struct StageLayer<B: Backend> {
     /// To `upscale^2` times the layer's channels.
     pub conv: ConvWeights<B>,
-    /// 1x1 to the layer's channels; without one the skip is the input, which must have as many.
-    pub skip: Option<ConvWeights<B>>,
-    /// Side of the convolution's kernel, 1 or 3.
+    /// 1x1 to the layer's channels; where it is the input, that must have as many.
+    pub skip: Skip<ConvWeights<B>>,
+    /// Side of the convolution's kernel, 1, 3 or 5.
     pub kernel: usize,
     /// Factor of the pixel shuffle and of the bilinear upsampling.
     pub upscale: usize,
+    /// The function at the end.
+    pub nonlinearity: Nonlinearity,
 }
 
 /// A residual refinement: its weights, and what it does with them.
@@ -47,7 +50,7 @@ pub struct RefineLayer<B: Backend> {
 
 /// A backend that runs the decoder's layers.
 pub trait DecoderOps: Backend {
-    /// `sin(pixel_shuffle(conv(x)) + bilinear(skip(x)))` for `x` `[n, c, h, w]`.
+    /// `f(pixel_shuffle(conv(x)) + bilinear(skip(x)))` for `x` `[n, c, h, w]`.
     fn stage(x: Tensor<Self, 4>, layer: StageLayer<Self>) -> Tensor<Self, 4>;
 
     /// `x + gain * sin(second(first(x)))` for `x` `[n, c, h, w]`.

@@ -68,20 +68,24 @@ pub(crate) fn frame_moves(decoded: &[Planes; FRAMES_PER_SAMPLE], original: [&[u8
     moves
 }
 
-/// Moves of single latent values; `curvature` is that of the mean squared error in each dimension.
+/// Moves of single latent values; `curvature` is that of the sample's mean squared error in each.
 pub(crate) fn latent_moves(
     decoder: &DifferentiableDecoder,
-    latent: &[f32],
+    sample: &[f32],
     latents: &QuantizedLatents,
     curvature: &[f64],
     original: [&[u8]; FRAMES_PER_SAMPLE],
 ) -> Vec<Move> {
-    let trace = decoder.forward(latent);
-    let values = trace.frames().len() as f32;
-    let residual = trace.frames().iter().zip(original.iter().flat_map(|frame| frame.iter()));
-    let gradient: Vec<f32> = residual.map(|(v, o)| 255.0 * (f32::from(*o) - 255.0 * v) / values).collect();
-    let slopes = decoder.backward(&trace, &gradient).latent;
-    let dimensions = (0u16..).zip(slopes.iter().zip(curvature).zip(&latents.step));
+    let mut slopes = Vec::new();
+    let values: usize = original.iter().map(|frame| frame.len()).sum();
+    let mut originals = original.iter().flat_map(|frame| frame.iter());
+    for latent in sample.chunks(latents.dim()) {
+        let trace = decoder.forward(latent);
+        let residual = trace.frames().iter().zip(&mut originals);
+        let gradient: Vec<f32> = residual.map(|(v, o)| 255.0 * (f32::from(*o) - 255.0 * v) / values as f32).collect();
+        slopes.extend(decoder.backward(&trace, &gradient).latent);
+    }
+    let dimensions = (0u16..).zip(slopes.iter().zip(curvature).zip(latents.step.iter().cycle()));
     let step = |(dimension, ((&slope, &curvature), &step)): (u16, ((&f32, &f64), &f32))| {
         let (step, target) = (f64::from(step), CorrectionTarget::Latent { dimension });
         best(target, f64::from(slope) * step, curvature * step * step)

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 
 use crate::differentiable::DifferentiableDecoder;
 
-/// Most samples that are probed, spread over the clip. Few samples, however often probed, leave directions unseen that the
+/// Most latents that are probed, spread over the clip. Few latents, however often probed, leave directions unseen that the
 /// quantizer then takes for free.
-const SAMPLES: usize = 96;
+const LATENTS: usize = 96;
 /// Probes of each.
 const PROBES: usize = 4;
 /// Share of the mean diagonal that is added to it: a direction that no probe saw costs a little all the same.
@@ -38,22 +38,22 @@ impl LayerCurvature {
 pub(crate) struct Curvature {
     /// One for each weight with its bias, in the order of [`repr::Architecture::parameters`].
     pub layers: Vec<LayerCurvature>,
-    /// Growth of a sample's mean squared error with the square of each latent value.
+    /// Growth of the mean squared error of a latent's frames with the square of each of its values.
     pub latent: Vec<f64>,
 }
 
 impl Curvature {
-    /// Probes `decoder` at `latents`, `[samples, dim]`; `fan_ins` are those of the layers.
+    /// Probes `decoder` at `latents`, `[latents, dim]`; `fan_ins` are those of the layers.
     pub fn new(decoder: &DifferentiableDecoder, latents: &[f32], dim: usize, fan_ins: &[usize]) -> Self {
-        let samples = latents.len() / dim;
-        let count = SAMPLES.min(samples);
-        let probed: Vec<usize> = (0..count).map(|i| (2 * i + 1) * samples / (2 * count)).collect();
+        let total = latents.len() / dim;
+        let count = LATENTS.min(total);
+        let probed: Vec<usize> = (0..count).map(|i| (2 * i + 1) * total / (2 * count)).collect();
         let mut sums: Vec<Sum> = fan_ins.iter().map(|&fan_in| Sum::new(fan_in + 1)).collect();
         let mut latent = vec![0.0; dim];
         let mut signs = Signs(1);
         let probes = (probed.len() * PROBES) as f64;
-        for sample in probed {
-            let trace = decoder.forward(&latents[sample * dim..][..dim]);
+        for index in probed {
+            let trace = decoder.forward(&latents[index * dim..][..dim]);
             // Outputs are in 0..1; the error is wanted in levels, averaged over all values.
             let size = 255.0 / (trace.frames().len() as f32).sqrt();
             for _ in 0..PROBES {

@@ -2,31 +2,25 @@
 //! parameter moves.
 
 use gradients::{HeadsShape, RefineShape, StageShape, WeightGradients, Weights};
-use kernels::{Level, sin};
-use repr::{Activation, Convolution, Node, Operation, Tensors};
+use repr::{Activation, Convolution, Node, Nonlinearity, Operation, Skip, Tensors};
 
 /// An architecture with float parameters.
 pub(crate) struct DifferentiableDecoder {
-    latent_dim: usize,
     parameters: Tensors,
-    stem: Convolution,
     steps: Vec<Step>,
-    /// The RGB heads as one convolution.
+    /// The RGB heads as one convolution, times their gain.
     heads: [Vec<f32>; 2],
 }
 
 /// A layer with the convolutions that it is made of.
 enum Step {
-    Stage { layer: StageShape, conv: Convolution, skip: Option<Convolution> },
+    Stage { layer: StageShape, conv: Convolution, skip: Skip<Convolution> },
     Refine { layer: RefineShape, first: Convolution, second: Convolution },
-    Heads { layer: HeadsShape, heads: Vec<Convolution> },
+    Heads { layer: HeadsShape, heads: Vec<Convolution>, gain: f32 },
 }
 
-/// What the forward pass of a sample leaves for the backward pass.
+/// What the forward pass of a latent leaves for the backward pass.
 pub(crate) struct Trace {
-    latent: Vec<f32>,
-    /// Of the stem's sine.
-    slope: Vec<f32>,
     /// What went into each step, and what came out of the last one.
     values: Vec<Vec<f32>>,
     /// What else each step keeps: its slope, and a refinement's hidden channels.
@@ -34,13 +28,13 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Both frames `[6, height, width]`, RGB in [0, 1].
+    /// The latent's frames, `[3 * frames, height, width]`, RGB in [0, 1].
     pub fn frames(&self) -> &[f32] {
         self.values.last().map_or(&[], Vec::as_slice)
     }
 }
 
-/// Gradients of one sample.
+/// Gradients of one latent.
 pub(crate) struct Gradients {
     /// In the order of [`repr::Architecture::parameters`].
     pub parameters: Vec<Vec<f32>>,
@@ -54,14 +48,19 @@ impl DifferentiableDecoder {
         let graph = parameters.architecture().graph();
         let mut heads_as_one = [Vec::new(), Vec::new()];
         let mut steps = Vec::new();
-        // The first node is the stem, whose linear layer is the first convolution.
         for Node { operation, input, output } in graph.nodes() {
             let Activation { channels: inputs, height, width } = *input;
             steps.push(match operation {
-                Operation::Stem { .. } => continue,
-                Operation::Stage { conv, skip, upscale } => {
-                    let (outputs, kernel, upscale) = (output.channels, conv.kernel, *upscale);
-                    let layer = StageShape { inputs, outputs, kernel, upscale, height, width };
+                // A stage of one pixel.
+                Operation::Stem { linear } => {
+                    let (outputs, nonlinearity) = (linear.outputs, Nonlinearity::Sin);
+                    let layer = StageShape { inputs, outputs, kernel: 1, upscale: 1, nonlinearity, height, width };
+                    Step::Stage { layer, conv: *linear, skip: Skip::None }
+                }
+                Operation::Stage { conv, skip, upscale, nonlinearity } => {
+                    let (outputs, kernel, upscale, nonlinearity) =
+                        (output.channels, conv.kernel, *upscale, *nonlinearity);
+                    let layer = StageShape { inputs, outputs, kernel, upscale, nonlinearity, height, width };
                     Step::Stage { layer, conv: *conv, skip: *skip }
                 }
                 Operation::Refine { first, second, gain } => {
@@ -69,20 +68,17 @@ impl DifferentiableDecoder {
                     let layer = RefineShape { channels: inputs, hidden, dilation, gain: *gain, height, width };
                     Step::Refine { layer, first: *first, second: *second }
                 }
-                Operation::Heads { heads } => {
+                Operation::Heads { heads, gain } => {
                     for head in heads {
-                        heads_as_one[0].extend_from_slice(&parameters[head.weight]);
-                        heads_as_one[1].extend_from_slice(&parameters[head.bias]);
+                        heads_as_one[0].extend(parameters[head.weight].iter().map(|value| gain * value));
+                        heads_as_one[1].extend(parameters[head.bias].iter().map(|value| gain * value));
                     }
-                    Step::Heads {
-                        layer: HeadsShape { inputs, outputs: output.channels, height, width },
-                        heads: heads.to_vec(),
-                    }
+                    let layer = HeadsShape { inputs, outputs: output.channels, height, width };
+                    Step::Heads { layer, heads: heads.clone(), gain: *gain }
                 }
             });
         }
-        let (latent_dim, stem) = (parameters.architecture().latent_dim(), graph.convolutions()[0]);
-        Self { latent_dim, stem, parameters: parameters.clone(), steps, heads: heads_as_one }
+        Self { parameters: parameters.clone(), steps, heads: heads_as_one }
     }
 
     fn weights(&self, convolution: &Convolution) -> Weights<'_> {
@@ -91,20 +87,13 @@ impl DifferentiableDecoder {
 
     /// Decodes a latent of the architecture's length.
     pub fn forward(&self, latent: &[f32]) -> Trace {
-        let Weights { weight, bias } = self.weights(&self.stem);
-        let rows = weight.chunks(self.latent_dim).zip(bias);
-        let sums: Vec<f32> =
-            rows.map(|(row, bias)| row.iter().zip(latent).fold(*bias, |sum, (w, z)| w.mul_add(*z, sum))).collect();
-        let slope = sums.iter().map(|v| v.cos()).collect();
-        let mut stem = sums;
-        sin(Level::detect(), &mut stem);
-        let (mut values, mut kept) = (vec![stem], Vec::new());
+        let (mut values, mut kept) = (vec![latent.to_vec()], Vec::new());
         for step in &self.steps {
             let x = values.last().map_or(&[][..], Vec::as_slice);
             let (y, keep) = match step {
                 Step::Stage { layer, conv, skip } => {
-                    let (y, slope) =
-                        layer.forward(1, x, self.weights(conv), skip.as_ref().map(|skip| self.weights(skip)));
+                    let skip = skip.as_ref().map(|skip| self.weights(skip));
+                    let (y, slope) = layer.forward(1, x, self.weights(conv), skip);
                     (y, [slope, Vec::new()])
                 }
                 Step::Refine { layer, first, second } => {
@@ -119,7 +108,7 @@ impl DifferentiableDecoder {
             values.push(y);
             kept.push(keep);
         }
-        Trace { latent: latent.to_vec(), slope, values, kept }
+        Trace { values, kept }
     }
 
     /// Gradients of a loss whose gradient in [`Trace::frames`] is `gradient`.
@@ -137,7 +126,7 @@ impl DifferentiableDecoder {
                     let skip_weight = skip.as_ref().map(|skip| self.weights(skip).weight);
                     let all = layer.backward(1, x, slope, &gradient, self.weights(conv).weight, skip_weight);
                     put(conv, all.conv);
-                    if let (Some(skip), Some(gradients)) = (skip, all.skip) {
+                    if let (Skip::Convolution(skip), Some(gradients)) = (skip, all.skip) {
                         put(skip, gradients);
                     }
                     all.x
@@ -149,94 +138,113 @@ impl DifferentiableDecoder {
                     put(second, all.second);
                     all.x
                 }
-                Step::Heads { layer, heads } => {
+                Step::Heads { layer, heads, gain } => {
                     let all = layer.backward(1, x, &trace.values[at + 1], &gradient, &self.heads[0]);
                     let (mut weight, mut bias) = (all.conv.weight.as_slice(), all.conv.bias.as_slice());
                     for head in heads {
                         let (own_weight, rest) = weight.split_at(self.weights(head).weight.len());
                         let (own_bias, rest_of_bias) = bias.split_at(head.outputs);
-                        put(head, WeightGradients { weight: own_weight.to_vec(), bias: own_bias.to_vec() });
+                        let [own_weight, own_bias] =
+                            [own_weight, own_bias].map(|own| own.iter().map(|g| gain * g).collect());
+                        put(head, WeightGradients { weight: own_weight, bias: own_bias });
                         (weight, bias) = (rest, rest_of_bias);
                     }
                     all.x
                 }
             };
         }
-        let bias: Vec<f32> = gradient.iter().zip(&trace.slope).map(|(g, slope)| g * slope).collect();
-        let mut latent = vec![0.0; self.latent_dim];
-        for (row, g) in self.weights(&self.stem).weight.chunks(self.latent_dim).zip(&bias) {
-            latent.iter_mut().zip(row).for_each(|(sum, w)| *sum += w * g);
-        }
-        let weight = bias.iter().flat_map(|g| trace.latent.iter().map(move |z| g * z)).collect();
-        put(&self.stem, WeightGradients { weight, bias });
-        Gradients { parameters, latent }
+        Gradients { parameters, latent: gradient }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use repr::{Architecture, Layer, LayerTable, Refine, Stage, Stem};
+    use kernels::Level;
+    use repr::{Architecture, Head, Layer, LayerTable, Refine, Stage, Stem};
 
-    fn tensors() -> Tensors {
-        let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
-        let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
-        let layers = vec![stage(4, 2, 3), refine, stage(3, 3, 1), stage(3, 1, 3)];
-        let table = LayerTable { latent_dim: 3, stem: Stem { channels: 4, height: 2, width: 3 }, layers };
-        let architecture = Architecture::new(table).unwrap();
-        let value = |seed: usize, i: usize| ((i * 37 + seed * 101) % 97) as f32 / 97.0 - 0.5;
-        let parameters = architecture.parameters().iter().enumerate();
-        let values = parameters.map(|(seed, p)| (0..p.len()).map(|i| value(seed, i)).collect()).collect();
-        Tensors::new(&architecture, values).unwrap()
+    use super::*;
+
+    fn value(seed: usize, i: usize) -> f32 {
+        ((i * 37 + seed * 101) % 97) as f32 / 97.0 - 0.5
     }
 
-    const LATENT: [f32; 3] = [0.4, -0.7, 0.2];
+    /// Every kind of layer: with a linear stem and two frames, and of a latent that is an image of one.
+    fn both() -> [Tensors; 2] {
+        let stage = |channels, upscale, kernel| Layer::Stage(Stage::new(channels, upscale, kernel));
+        let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
+        let layers = vec![stage(4, 2, 3), refine, stage(3, 3, 1), stage(3, 1, 3)];
+        let pair = LayerTable::new(3, Stem::new(4, 2, 3), layers);
+
+        let block = |channels, upscale, kernel, skip| {
+            Layer::Stage(Stage { skip, activation: Nonlinearity::Gelu, ..Stage::new(channels, upscale, kernel) })
+        };
+        let layers = vec![block(4, 1, 1, false), block(3, 5, 5, false), block(2, 1, 3, true)];
+        let stem = Stem { linear: false, ..Stem::new(2, 2, 3) };
+        let single = LayerTable { frames: 1, head: Head::Tanh, ..LayerTable::new(12, stem, layers) };
+        [pair, single].map(|table| {
+            let architecture = Architecture::new(table).unwrap();
+            let parameters = architecture.parameters().iter().enumerate();
+            let values = parameters.map(|(seed, p)| (0..p.len()).map(|i| value(seed, i)).collect()).collect();
+            Tensors::new(&architecture, values).unwrap()
+        })
+    }
+
+    /// Values of a latent.
+    fn latent(tensors: &Tensors, seed: usize) -> Vec<f32> {
+        (0..tensors.architecture().latent_dim()).map(|i| 2.0 * value(seed, i)).collect()
+    }
 
     #[test]
     fn frames_are_those_of_the_decoder() {
-        let tensors = tensors();
-        let trace = DifferentiableDecoder::new(&tensors).forward(&LATENT);
-        let network = decoder::Network::new(&tensors, (12, 18), Level::detect()).unwrap();
-        let frames = network.native(&LATENT, &[]).unwrap().map(frames::Planes::into_data).concat();
-        assert_eq!(trace.frames().len(), frames.len());
-        let worst = trace.frames().iter().zip(&frames).map(|(a, b)| (255.0 * a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-3, "{worst}");
+        for tensors in both() {
+            let latents: Vec<Vec<f32>> =
+                (0..tensors.architecture().latents_per_sample()).map(|seed| latent(&tensors, seed)).collect();
+            let decoder = DifferentiableDecoder::new(&tensors);
+            let found: Vec<f32> = latents.iter().flat_map(|latent| decoder.forward(latent).frames().to_vec()).collect();
+            let network = decoder::Network::new(&tensors, (12, 18), Level::detect()).unwrap();
+            let frames = network.native(&latents.concat(), &[]).unwrap().map(frames::Planes::into_data).concat();
+            assert_eq!(found.len(), frames.len());
+            let worst = found.iter().zip(&frames).map(|(a, b)| (255.0 * a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-3, "{worst}");
+        }
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let tensors = tensors();
-        let weight = |i: usize| ((i * 31 % 17) as f32 - 8.0) / 8.0;
-        let loss = |tensors: &Tensors, latent: &[f32]| {
-            let trace = DifferentiableDecoder::new(tensors).forward(latent);
-            trace.frames().iter().enumerate().map(|(i, v)| f64::from(v * weight(i))).sum::<f64>()
-        };
-        let chain = DifferentiableDecoder::new(&tensors);
-        let trace = chain.forward(&LATENT);
-        let probe: Vec<f32> = (0..trace.frames().len()).map(weight).collect();
-        let gradients = chain.backward(&trace, &probe);
-        let agree = |name: &str, numeric: f64, gradient: f32, scale: f32| {
-            let error = (numeric - f64::from(gradient)).abs();
-            assert!(error < f64::from(scale) * 0.01 + 2e-3, "{name}: {gradient} against {numeric}");
-        };
-        for (parameter, gradient) in tensors.architecture().parameters().iter().zip(&gradients.parameters) {
-            let scale = gradient.iter().fold(0f32, |m, g| m.max(g.abs()));
-            for i in [0, gradient.len() / 2, gradient.len() - 1] {
-                let at = |delta: f32| {
-                    let mut moved = tensors.clone().into_values();
-                    moved[parameter.id.index()][i] += delta;
-                    loss(&Tensors::new(tensors.architecture(), moved).unwrap(), &LATENT)
-                };
-                agree(&format!("{}[{i}]", parameter.name), (at(1e-2) - at(-1e-2)) / 2e-2, gradient[i], scale);
-            }
-        }
-        for i in 0..3 {
-            let at = |delta: f32| {
-                let mut latent = LATENT;
-                latent[i] += delta;
-                loss(&tensors, &latent)
+        for tensors in both() {
+            let start = latent(&tensors, 7);
+            let weight = |i: usize| ((i * 31 % 17) as f32 - 8.0) / 8.0;
+            let loss = |tensors: &Tensors, latent: &[f32]| {
+                let trace = DifferentiableDecoder::new(tensors).forward(latent);
+                trace.frames().iter().enumerate().map(|(i, v)| f64::from(v * weight(i))).sum::<f64>()
             };
-            agree(&format!("latent[{i}]"), (at(1e-2) - at(-1e-2)) / 2e-2, gradients.latent[i], 1.0);
+            let chain = DifferentiableDecoder::new(&tensors);
+            let trace = chain.forward(&start);
+            let probe: Vec<f32> = (0..trace.frames().len()).map(weight).collect();
+            let gradients = chain.backward(&trace, &probe);
+            let agree = |name: &str, numeric: f64, gradient: f32, scale: f32| {
+                let error = (numeric - f64::from(gradient)).abs();
+                assert!(error < f64::from(scale) * 0.01 + 2e-3, "{name}: {gradient} against {numeric}");
+            };
+            for (parameter, gradient) in tensors.architecture().parameters().iter().zip(&gradients.parameters) {
+                let scale = gradient.iter().fold(0f32, |m, g| m.max(g.abs()));
+                for i in [0, gradient.len() / 2, gradient.len() - 1] {
+                    let at = |delta: f32| {
+                        let mut moved = tensors.clone().into_values();
+                        moved[parameter.id.index()][i] += delta;
+                        loss(&Tensors::new(tensors.architecture(), moved).unwrap(), &start)
+                    };
+                    agree(&format!("{}[{i}]", parameter.name), (at(1e-2) - at(-1e-2)) / 2e-2, gradient[i], scale);
+                }
+            }
+            for i in 0..start.len() {
+                let at = |delta: f32| {
+                    let mut moved = start.clone();
+                    moved[i] += delta;
+                    loss(&tensors, &moved)
+                };
+                agree(&format!("latent[{i}]"), (at(1e-2) - at(-1e-2)) / 2e-2, gradients.latent[i], 1.0);
+            }
         }
     }
 }

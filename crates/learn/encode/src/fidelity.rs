@@ -13,13 +13,13 @@ pub fn fidelity(source: &Source, representation: &Representation) -> Result<f64,
     let (architecture, clip) = (&source.plain().architecture, &source.plain().clip);
     let network = Network::new(source.parameters(), (clip.height(), clip.width()), Level::detect())?;
     let decoder = Decoder::new(representation);
-    let (dim, samples) = (architecture.latent_dim(), clip.samples());
+    let (dim, samples) = (architecture.sample_dim(), clip.samples());
     let count = SAMPLES.min(samples);
     let (mut sum, mut values) = (0.0, 0usize);
     let work = |i: usize, _: Option<(f64, usize)>| {
         let sample = (2 * i + 1) * samples / (2 * count);
-        let latent = source.latents().get(sample * dim..).and_then(|rest| rest.get(..dim)).unwrap_or_default();
-        let pairs = network.native(latent, &[])?.into_iter().zip(decoder.decode_native(sample)?);
+        let latents = source.latents().get(sample * dim..).and_then(|rest| rest.get(..dim)).unwrap_or_default();
+        let pairs = network.native(latents, &[])?.into_iter().zip(decoder.decode_native(sample)?);
         let (mut sum, mut values) = (0.0, 0);
         for (a, b) in pairs {
             sum += a.data().iter().zip(b.data()).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();

@@ -33,7 +33,7 @@ pub enum Judge<'a> {
 /// Distortion of a sample: SegNet's and PoseNet's, or the squared error and nothing. Additive over samples.
 pub(crate) type Terms = [f64; 2];
 
-/// A sample as it would be: the integers of its latent and its corrections.
+/// A sample as it would be: the integers of its latents and its corrections.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Variant {
     pub row: Vec<u8>,
@@ -77,11 +77,11 @@ pub(crate) struct Projection<'a> {
 }
 
 impl Projection<'_> {
-    /// The latent of a variant.
+    /// The latents of a variant.
     pub fn latent(&self, variant: &Variant) -> Vec<f32> {
         let (minimum, step) = (self.latents.minimum.clone(), self.latents.step.clone());
         let row = QuantizedLatents { minimum, step, values: variant.row.clone() };
-        row.corrected_row(0, variant.sidecar.corrections()).unwrap_or_default()
+        row.sample(0, variant.row.len(), variant.sidecar.corrections()).unwrap_or_default()
     }
 }
 

@@ -37,10 +37,12 @@ impl<'a> Quantizer<'a> {
         self.source
     }
 
-    /// Growth of a sample's mean squared error, in levels of 8-bit RGB, with the square of each latent value; what
+    /// Growth of a sample's mean squared error, in levels of 8-bit RGB, with the square of each of its latents' values; what
     /// [`Search`](crate::Search) takes its strides from.
-    pub fn latent_curvature(&self) -> &[f64] {
-        &self.curvature.latent
+    pub fn latent_curvature(&self) -> Vec<f64> {
+        // A sample's error is the mean of those of its latents' frames.
+        let latents = self.source.plain().architecture.latents_per_sample();
+        self.curvature.latent.iter().map(|curvature| curvature / latents as f64).collect::<Vec<_>>().repeat(latents)
     }
 
     /// The exchange rate, in mean squared error per kilobyte, at which the error should come out near `error` if the
@@ -78,13 +80,13 @@ impl<'a> Quantizer<'a> {
     /// Each dimension on the grid whose step balances rate and error, at least the one of 256 levels. `lambda` is per bit.
     fn latents(&self, lambda: f64) -> QuantizedLatents {
         let dim = self.source.plain().architecture.latent_dim();
-        let samples = self.source.latents().len() / dim;
+        let count = self.source.latents().len() / dim;
         let column = |d: usize| self.source.latents().iter().skip(d).step_by(dim).copied();
         let mut latents = QuantizedLatents { minimum: Vec::new(), step: Vec::new(), values: Vec::new() };
         for (d, curvature) in self.curvature.latent.iter().enumerate() {
             let (low, high) = column(d).fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-            // The error is a mean over samples, the bits are those of all.
-            let balanced = balanced_step(*curvature, lambda * samples as f64);
+            // The error is a mean over latents, the bits are those of all.
+            let balanced = balanced_step(*curvature, lambda * count as f64);
             let range = f64::from(high) - f64::from(low);
             // A minimum of few digits costs up to a step of range.
             let step = short_step((range / 254.0).max(balanced.min(range.max(1e-30))));

@@ -102,7 +102,7 @@ impl<'a> Search<'a> {
 
     /// Takes the next step: measures a sample, or looks for its corrections. Nothing once all are done.
     pub fn step(&mut self, state: &mut SearchState) -> Result<(), EncodeError> {
-        let (samples, dim) = (self.start.clip.samples(), self.start.latents.dim());
+        let (samples, dim) = (self.start.clip.samples(), self.start.architecture.sample_dim());
         if state.next >= self.steps() {
             return Ok(());
         }
@@ -213,7 +213,7 @@ impl<'a> Search<'a> {
             let amount = ((reach / curvature).sqrt() / f64::from(*step)).round().clamp(1.0, MAX_AMOUNT.into()) as i8;
             Move { target: CorrectionTarget::Latent { dimension }, amount, gain: 0.0 }
         };
-        let latent = (0..).zip(self.curvature.iter().zip(&self.start.latents.step)).map(stride);
+        let latent = (0..).zip(self.curvature.iter().zip(self.start.latents.step.iter().cycle())).map(stride);
         let cosines: Vec<CorrectionTarget> = CorrectionTarget::all(0).collect();
         let cosine = |i: usize| Move { target: cosines[i % cosines.len()], amount: COSINE_AMOUNT, gain: 0.0 };
         let first = state.next * COSINE_TRIALS;

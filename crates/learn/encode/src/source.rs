@@ -11,7 +11,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Float parameters, float latents `[samples, latent_dim]` row-major, and what a plain quantization makes of them: the
+    /// Float parameters, float latents `[latents, latent_dim]` row-major, and what a plain quantization makes of them: the
     /// same on the grids that training rounded to.
     pub fn new(parameters: Tensors, latents: Vec<f32>, plain: Representation) -> Result<Self, EncodeError> {
         let fits = *parameters.architecture() == plain.architecture && latents.len() == plain.latents.values.len();
@@ -23,7 +23,7 @@ impl Source {
         &self.parameters
     }
 
-    /// Float latents, `[samples, latent_dim]` row-major.
+    /// Float latents, `[latents, latent_dim]` row-major.
     pub fn latents(&self) -> &[f32] {
         &self.latents
     }
@@ -36,7 +36,7 @@ impl Source {
     /// A source that is what a plain quantization gives and nothing finer, as after training on its grids.
     pub fn of(plain: Representation) -> Self {
         let parameters = plain.dequantize();
-        let latents = (0..plain.clip.samples()).filter_map(|sample| plain.latents.row(sample)).flatten().collect();
+        let latents = plain.latents.dequantize();
         Self { parameters, latents, plain }
     }
 }

@@ -11,7 +11,7 @@ use repr::{CorrectionTarget, Representation};
 const KEY: [u8; 32] = [7; 32];
 
 fn curvature(source: &Source) -> Vec<f64> {
-    Quantizer::new(source).latent_curvature().to_vec()
+    Quantizer::new(source).latent_curvature()
 }
 
 /// Runs a search on the pixels to its end; `between` may replace the state after each step.

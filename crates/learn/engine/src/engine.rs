@@ -180,8 +180,11 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
         let quantized = stage.grid.is_some().then(|| fake_quantize(&leaves, training.bits));
         let weights = quantized.as_ref().unwrap_or(&leaves);
 
-        let indices: Vec<i32> = samples.iter().map(|&sample| sample as i32).collect();
-        let indices = Tensor::<B, 1, Int>::from_data(TensorData::new(indices, [samples.len()]), &self.device);
+        let latents = self.setup.architecture.latents_per_sample();
+        let rows = |&sample: &usize| sample * latents..(sample + 1) * latents;
+        let indices: Vec<i32> = samples.iter().flat_map(rows).map(|row| row as i32).collect();
+        let shape = [indices.len()];
+        let indices = Tensor::<B, 1, Int>::from_data(TensorData::new(indices, shape), &self.device);
         let latents = weights.latents.clone().select(0, indices);
         let decoded = decode(&self.setup.architecture, &weights.weights, latents);
         let mut loss = Tensor::<B, 1>::zeros([1], &self.device);

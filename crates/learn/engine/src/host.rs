@@ -26,11 +26,11 @@ pub struct HostState {
 pub type Shapes = Parameters<[usize; 2]>;
 
 impl Shapes {
-    /// Those of an architecture and `samples` latents.
+    /// Those of an architecture and the latents of so many samples.
     pub fn of(architecture: &Architecture, samples: usize) -> Self {
         let weights: Vec<[usize; 2]> = architecture.parameters().iter().map(|p| [p.shape[0], p.fan_in()]).collect();
         let log_steps = Some(vec![[1, 1]; weights.len()]);
-        Self { weights, log_steps, latents: [samples, architecture.latent_dim()] }
+        Self { weights, log_steps, latents: [samples * architecture.latents_per_sample(), architecture.latent_dim()] }
     }
 }
 

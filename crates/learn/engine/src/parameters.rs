@@ -44,7 +44,7 @@ impl Key {
 /// tensor on a device, its values on the host, or one of them where it is there.
 ///
 /// A parameter has the shape `[out, fan_in]`, a bias `[out, 1]`, the logarithm of a step `[1, 1]`, the latent table
-/// `[samples, latent_dim]`.
+/// `[latents, latent_dim]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters<T> {
     /// The decoder's parameters, in the architecture's order.
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn keys_come_by_name_each_step_behind_its_parameter() {
-        let table = LayerTable { latent_dim: 1, stem: Stem { channels: 1, height: 1, width: 1 }, layers: Vec::new() };
+        let table = LayerTable::new(1, Stem::new(1, 1, 1), Vec::new());
         let architecture = Architecture::new(table).unwrap();
         let names: Vec<String> = Key::all(&architecture, true).iter().map(|key| key.name(&architecture)).collect();
         assert_eq!(names[..3], ["latents", "rgb_0.bias", "rgb_0.bias.step"]);

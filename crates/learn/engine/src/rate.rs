@@ -221,9 +221,9 @@ mod tests {
 
     /// A small decoder's parameters, the representation they round to and the coder's word on it.
     fn coded() -> (Values, Vec<Key>, CoderCosts, Representation) {
-        let stage = Layer::Stage(Stage { channels: 3, upscale: 2, kernel: 3 });
-        let stem = Stem { channels: 4, height: 2, width: 3 };
-        let architecture = Architecture::new(LayerTable { latent_dim: 3, stem, layers: vec![stage] }).unwrap();
+        let stage = Layer::Stage(Stage::new(3, 2, 3));
+        let stem = Stem::new(4, 2, 3);
+        let architecture = Architecture::new(LayerTable::new(3, stem, vec![stage])).unwrap();
         let clip = Clip::new(ClipName::new("clip").unwrap(), 20, 8, 12).unwrap();
         let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) * 0.01;
         let list = architecture.parameters().iter();

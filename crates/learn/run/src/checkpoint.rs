@@ -2,7 +2,7 @@
 //!
 //! Tensors are named `ema/<parameter>` (what `hnerv encode` takes), and in a resumable checkpoint also
 //! `weights/<parameter>`, `moment_1/<parameter>`, `moment_2/<parameter>`, `rated/<parameter>`. Parameters are `[out, fan_in]`, biases
-//! `[out, 1]`, `latents` `[samples, latent_dim]`. The header's metadata has one key, `hnerv`, with the rest as JSON.
+//! `[out, 1]`, `latents` `[latents, latent_dim]`. The header's metadata has one key, `hnerv`, with the rest as JSON.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -341,8 +341,8 @@ mod tests {
 
     #[test]
     fn beyond_a_learned_grid_there_is_its_end() {
-        let layers = vec![Layer::Stage(Stage { channels: 3, upscale: 2, kernel: 3 })];
-        let table = LayerTable { latent_dim: 2, stem: Stem { channels: 3, height: 2, width: 3 }, layers };
+        let layers = vec![Layer::Stage(Stage::new(3, 2, 3))];
+        let table = LayerTable::new(2, Stem::new(3, 2, 3), layers);
         let architecture = Architecture::new(table).unwrap();
         let clip = Clip::new(ClipName::new("c").unwrap(), 4, 4, 6).unwrap();
         let list = architecture.parameters().to_vec();

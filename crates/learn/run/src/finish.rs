@@ -51,7 +51,7 @@ fn report(
         frames: representation.clip.frames(),
         samples: representation.clip.samples(),
         parameters: recipe.decoder().graph().parameter_count(),
-        gflop_per_pair: recipe.decoder().graph().flops() as f64 / 1e9,
+        gflop_per_pair: recipe.decoder().flops() as f64 / 1e9,
         original_bytes,
         archive_bytes: bytes.len(),
         metric,

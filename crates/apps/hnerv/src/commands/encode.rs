@@ -172,7 +172,7 @@ fn sidecar(
     let judged = original.judge(arguments.lambda.unwrap_or_default());
     let (dataset, judge) = judged.context("--sidecar needs --original CLIP")?;
     let passes = arguments.sidecar_passes.into();
-    let mut search = Search::new(&start, quantizer.latent_curvature(), dataset, judge, passes)?;
+    let mut search = Search::new(&start, &quantizer.latent_curvature(), dataset, judge, passes)?;
     let mut state = match saved {
         Some(state) => {
             eprintln!("search: goes on behind step {} of {}", state.finished(), search.steps());

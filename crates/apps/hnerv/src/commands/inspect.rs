@@ -54,7 +54,7 @@ pub fn table(name: &str, bytes: &[u8]) -> anyhow::Result<String> {
         clip.width(),
         clip.height(),
         architecture.graph().parameter_count(),
-        architecture.graph().flops() as f64 / 1e9,
+        architecture.flops() as f64 / 1e9,
         architecture.latent_dim(),
     );
     let _ = writeln!(
@@ -96,7 +96,7 @@ fn json(path: &Path, bytes: &[u8]) -> anyhow::Result<String> {
         },
         "architecture": architecture,
         "parameters": architecture.graph().parameter_count(),
-        "flop_per_pair": architecture.graph().flops(),
+        "flop_per_pair": architecture.flops(),
         "budget": budget,
     });
     for (row, share) in value["budget"]["shares"].as_array_mut().into_iter().flatten().zip(&budget.shares) {

@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         clip.name(),
         clip.frames(),
         recipe.decoder().graph().parameter_count(),
-        recipe.decoder().graph().flops() as f64 / 1e9,
+        recipe.decoder().flops() as f64 / 1e9,
         recipe.epochs(),
         arguments.device,
         folder.path().display(),

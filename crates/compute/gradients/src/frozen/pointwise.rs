@@ -3,9 +3,9 @@
 //! The steps are turned into operations on blocks of values that stay in the first-level cache. What is linear in an earlier
 //! operation is no operation of its own: it scales and shifts the operand of those that take it.
 
-use crate::math::{erf_exp_vector, tanh_vector};
+use crate::math::tanh_vector;
 use kernels::Aligned;
-use kernels::math::{exp_vector, logistic_vector};
+use kernels::math::{erf_exp_vector, exp_vector, logistic_vector};
 use kernels::simd::{Kernel, Level, Simd};
 
 /// Values that an operation takes at once.

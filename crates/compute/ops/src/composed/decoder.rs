@@ -1,10 +1,11 @@
 //! The decoder's layers.
 
 use burn_core::tensor::Tensor;
-use burn_core::tensor::activation::sigmoid;
+use burn_core::tensor::activation::{gelu, sigmoid};
 use burn_core::tensor::backend::Backend;
 use burn_core::tensor::module::conv2d;
 use burn_core::tensor::ops::ConvOptions;
+use kernels::{Nonlinearity, Skip};
 
 use super::resample::upsample_bilinear;
 use crate::decoder::{ConvWeights, RefineLayer, StageLayer};
@@ -19,15 +20,19 @@ fn conv<B: Backend>(x: Tensor<B, 4>, conv: ConvWeights<B>, kernel: usize, dilati
 
 /// [`crate::DecoderOps::stage`].
 pub fn stage<B: Backend>(x: Tensor<B, 4>, layer: StageLayer<B>) -> Tensor<B, 4> {
-    let StageLayer { conv: weights, skip, kernel, upscale } = layer;
-    let expanded = conv(x.clone(), weights, kernel, 1);
-    // The 1x1 convolution runs before the upsampling: both are linear and the weights of a bilinear sample sum to one, so
-    // the order does not matter, and here it costs 1/upscale^2.
-    let skip = match skip {
-        Some(weights) => conv(x, weights, 1, 1),
-        None => x,
+    let StageLayer { conv: weights, skip, kernel, upscale, nonlinearity } = layer;
+    let shuffled = pixel_shuffle(conv(x.clone(), weights, kernel, 1), upscale);
+    let sum = match skip {
+        Skip::None => shuffled,
+        Skip::Input => shuffled + upsample_bilinear(x, upscale),
+        // The 1x1 convolution runs before the upsampling: both are linear and the weights of a bilinear sample sum to one, so
+        // the order does not matter, and here it costs 1/upscale^2.
+        Skip::Convolution(weights) => shuffled + upsample_bilinear(conv(x, weights, 1, 1), upscale),
     };
-    (pixel_shuffle(expanded, upscale) + upsample_bilinear(skip, upscale)).sin()
+    match nonlinearity {
+        Nonlinearity::Sin => sum.sin(),
+        Nonlinearity::Gelu => gelu(sum),
+    }
 }
 
 /// [`crate::DecoderOps::refine`].

@@ -3,6 +3,7 @@
 use burn_core::tensor::Tensor;
 use burn_flex::FlexTensor;
 use gradients::{HeadsShape, RefineShape, StageShape, WeightGradients, Weights};
+use kernels::Skip;
 
 use super::autodiff::{Cpu, Values, flex, register};
 use crate::decoder::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
@@ -32,10 +33,10 @@ fn conv_gradients(gradients: WeightGradients) -> [FlexTensor; 2] {
 
 impl DecoderOps for Cpu {
     fn stage(x: Tensor<Self, 4>, layer: StageLayer<Self>) -> Tensor<Self, 4> {
-        let StageLayer { conv, skip, kernel, upscale } = layer;
+        let StageLayer { conv, skip, kernel, upscale, nonlinearity } = layer;
         let [n, inputs, height, width] = x.dims();
         let outputs = conv.outputs() / (upscale * upscale);
-        let stage = StageShape { inputs, outputs, kernel, upscale, height, width };
+        let stage = StageShape { inputs, outputs, kernel, upscale, nonlinearity, height, width };
         let (input, conv_values, skip_values) =
             (Values::inner(&x), ConvValues::of(&conv), skip.as_ref().map(ConvValues::of));
         let skip_weights = skip_values.as_ref().map(ConvValues::weights);
@@ -51,8 +52,8 @@ impl DecoderOps for Cpu {
         };
         let [x, weight, bias] = [x.into_primitive(), conv.weight.into_primitive(), conv.bias.into_primitive()];
         match skip {
-            None => register([x, weight, bias], output, shape, pullback),
-            Some(skip) => {
+            Skip::None | Skip::Input => register([x, weight, bias], output, shape, pullback),
+            Skip::Convolution(skip) => {
                 let parents = [x, weight, bias, skip.weight.into_primitive(), skip.bias.into_primitive()];
                 register(parents, output, shape, pullback)
             }

@@ -1,19 +1,28 @@
 //! The decoder's layers.
 
+use kernels::{Nonlinearity, Skip};
+
 use super::{B, agree, conv, tensor};
 use crate::composed;
 use crate::decoder::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
 
 #[test]
 fn stages_agree_with_burns_operations() {
-    for (kernel, upscale, outputs) in [(3, 2, 5), (1, 3, 4), (3, 1, 5), (3, 4, 2)] {
+    let cases = [(3, 2, 5), (1, 3, 4), (3, 1, 5), (3, 4, 2), (5, 5, 2), (5, 1, 6)];
+    let ends = [Nonlinearity::Sin, Nonlinearity::Gelu];
+    for (i, (kernel, upscale, outputs)) in cases.into_iter().enumerate() {
         let x = tensor(1, [2, 5, 7, 9]);
         let main = conv(2, outputs * upscale * upscale, 5 * kernel * kernel);
-        let skip = (outputs != 5).then(|| conv(4, outputs, 5));
-        let layer = StageLayer { conv: main.clone(), skip: skip.clone(), kernel, upscale };
+        let skip = match outputs {
+            5 => Skip::Input,
+            6 => Skip::None,
+            _ => Skip::Convolution(conv(4, outputs, 5)),
+        };
+        let nonlinearity = ends[(i / 2) % 2];
+        let layer = StageLayer { conv: main.clone(), skip: skip.clone(), kernel, upscale, nonlinearity };
         let fused = B::stage(x.clone(), layer.clone());
         let composed = composed::stage(x.clone(), layer);
-        let weights: Vec<&ConvWeights<B>> = std::iter::once(&main).chain(&skip).collect();
+        let weights: Vec<&ConvWeights<B>> = std::iter::once(&main).chain(skip.as_ref().convolution()).collect();
         agree(&x, &weights, fused, composed);
     }
 }

@@ -22,17 +22,17 @@ pub fn noise(seed: usize, i: usize) -> f32 {
 
 /// Every kind of layer; frames of 24x32.
 pub fn source(samples: usize) -> Source {
-    let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
-    let table = LayerTable {
-        latent_dim: 4,
-        stem: Stem { channels: 8, height: 3, width: 4 },
-        layers: vec![
+    let stage = |channels, upscale, kernel| Layer::Stage(Stage::new(channels, upscale, kernel));
+    let table = LayerTable::new(
+        4,
+        Stem::new(8, 3, 4),
+        vec![
             stage(8, 2, 3),
             stage(6, 2, 3),
             Layer::Refine(Refine { hidden: 4, dilation: 2, gain: 0.2 }),
             stage(6, 2, 1),
         ],
-    };
+    );
     let architecture = Architecture::new(table).unwrap();
     let values = |(seed, parameter): (usize, &repr::Parameter)| -> Vec<f32> {
         let bound = 1.5 / (parameter.fan_in() as f32).sqrt();

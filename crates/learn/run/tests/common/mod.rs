@@ -48,18 +48,18 @@ pub fn scene_of(name: &str, frames: usize) -> Dataset {
 
 /// Every kind of layer, three epochs, the last one quantized.
 pub fn recipe() -> RecipeTable {
-    let stage = |channels, upscale, kernel| Layer::Stage(Stage { channels, upscale, kernel });
-    let decoder = LayerTable {
-        latent_dim: 5,
-        stem: Stem { channels: 8, height: 6, width: 8 },
-        layers: vec![
+    let stage = |channels, upscale, kernel| Layer::Stage(Stage::new(channels, upscale, kernel));
+    let decoder = LayerTable::new(
+        5,
+        Stem::new(8, 6, 8),
+        vec![
             stage(8, 2, 3),
             stage(6, 2, 3),
             Layer::Refine(Refine { hidden: 3, dilation: 2, gain: 0.1 }),
             stage(6, 1, 1),
             stage(4, 2, 3),
         ],
-    };
+    );
     let pixels = StageTable {
         epochs: 4,
         learning_rate: 1e-2,
