@@ -33,7 +33,7 @@ fn refusal(output: &Output) -> String {
 
 /// Writes all frames of a clip, changed by `change`, to a `.raw` file; their number.
 fn write_raw(clip: &Path, raw: &Path, change: impl Fn(usize, RgbFrame) -> Option<RgbFrame>) -> usize {
-    let clip = Clip::open(clip).unwrap();
+    let clip = Clip::open(clip, 0).unwrap();
     let mut writer = RawWriter::new(File::create(raw).unwrap(), clip.width(), clip.height()).unwrap();
     let mut count = 0;
     for (index, frame) in clip.enumerate() {

@@ -20,7 +20,7 @@ pub fn decode(
     stack: Option<&mut dyn PerceptionStack>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Dataset, DatasetError> {
-    let clip = video::Clip::open(path)?;
+    let clip = video::Clip::open(path, 0)?;
     let mut dataset = Dataset::new(describe(path, &clip, size)?)?;
     match pour(path, clip, stack, interrupted, &mut |frame| dataset.push(frame))? {
         Some(outputs) => dataset.with_outputs(outputs),
@@ -38,7 +38,7 @@ pub fn convert(
     stack: Option<&mut dyn PerceptionStack>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<(DatasetInfo, usize), DatasetError> {
-    let clip = video::Clip::open(path)?;
+    let clip = video::Clip::open(path, 0)?;
     let info = describe(path, &clip, size)?;
     let mut writer = DatasetWriter::create(output, &info)?;
     let mut count = 0;

@@ -16,7 +16,7 @@ const PAIR: [usize; 4] = [2, 3, INPUT_HEIGHT, INPUT_WIDTH];
 
 /// Frames 60 and 61 of a clip at the evaluators' size.
 fn pair(clip: &str) -> Option<Tensor<B, 4>> {
-    let clip = Clip::open(testdata::shared(clip)?).unwrap();
+    let clip = Clip::open(testdata::shared(clip)?, 0).unwrap();
     let frames: Vec<RgbFrame> = clip.skip(60).take(2).map(Result::unwrap).collect();
     let values: Vec<f32> = frames.iter().flat_map(|frame| evaluator_input(frame).into_data()).collect();
     Some(Tensor::from_data(TensorData::new(values, PAIR), &Default::default()))

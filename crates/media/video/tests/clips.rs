@@ -17,9 +17,9 @@ fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// All frames, or the error that opening or any frame gave.
+/// All frames of the first track, or the error that opening or any frame gave.
 fn decode(path: &Path) -> Result<Vec<RgbFrame>, VideoError> {
-    Clip::open(path)?.collect()
+    Clip::open(path, 0)?.collect()
 }
 
 /// Decodes `bytes` as a file named like the asset they come from.
@@ -41,7 +41,7 @@ fn line(error: &VideoError, name: &str) -> String {
 fn every_codec_and_container_decodes_to_its_frames() {
     let expected: Value = serde_json::from_str(include_str!("assets/frames.json")).unwrap();
     for (name, expected) in expected.as_object().unwrap() {
-        let clip = Clip::open(asset(name)).unwrap();
+        let clip = Clip::open(asset(name), 0).unwrap();
         let size = [clip.width(), clip.height()];
         assert_eq!(
             size.map(|side| side as u64),
@@ -69,7 +69,7 @@ fn the_reference_clips_give_the_official_frames() {
     for (name, golden) in golden.as_object().unwrap() {
         let Some(path) = testdata::shared(&format!("clips/{name}.mkv")) else { return };
         let (mut all, mut some, mut count) = (Sha256::new(), Vec::new(), 0);
-        for frame in Clip::open(path).unwrap() {
+        for frame in Clip::open(path, 0).unwrap() {
             let frame = frame.unwrap();
             all.update(frame.data());
             if [0, 1, 110, 219].contains(&count) {
@@ -84,6 +84,55 @@ fn the_reference_clips_give_the_official_frames() {
 }
 
 #[test]
+fn the_first_track_is_taken_or_the_one_that_is_asked_for() {
+    let path = asset("tracks.mp4");
+    assert_eq!(
+        Clip::open(&path, 1).unwrap().collect::<Result<Vec<_>, _>>().unwrap(),
+        decode(&asset("hevc.mkv")).unwrap()
+    );
+    // The cover is no track.
+    let error = Clip::open(&path, 2).err().unwrap();
+    assert!(matches!(error, VideoError::Track { track: 2, tracks: 2, .. }), "{error}");
+    assert!(line(&error, "tracks.mp4").contains("--track 0 to 1"));
+    assert!(matches!(Clip::open(asset("audio.mkv"), 1), Err(VideoError::NoVideoStream { .. })));
+}
+
+/// `bytes` with the last `from` in it made `to`.
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).rposition(|place| place == from).unwrap();
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+}
+
+#[test]
+fn what_follows_the_samples_of_an_mp4_does_not_matter() {
+    for name in ["h264.mp4", "h264-index-first.mp4"] {
+        let (bytes, whole) = (fs::read(asset(name)).unwrap(), decode(&asset(name)).unwrap());
+        let noise: Vec<u8> = (0..3000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let too_long = [&[0, 0, 0xff, 0xff], &b"free"[..], &[0; 9]].concat();
+        for trailer in [&[0; 40][..], b"x", b"trailer", &noise, &too_long, &[0, 0, 0, 1], &[0xff; 16]] {
+            assert_eq!(decode_bytes(name, &[&bytes, trailer].concat()).unwrap(), whole, "{name}, {trailer:x?}");
+        }
+        // QuickTime of old times begins otherwise.
+        assert_eq!(decode_bytes(name, &replace(&bytes, b"ftyp", b"wide")).unwrap(), whole, "{name}");
+    }
+    // The last box holds the samples, and claims more than there is.
+    let bytes = fs::read(asset("h264-index-first.mp4")).unwrap();
+    let at = bytes.windows(4).position(|kind| kind == b"mdat").unwrap() - 4;
+    let mut claims = bytes.clone();
+    claims[at..at + 4].copy_from_slice(&0x7fff_ffffu32.to_be_bytes());
+    assert_eq!(decode_bytes("claims.mp4", &claims).unwrap(), decode(&asset("h264.mp4")).unwrap());
+    let error = decode_bytes("claims.mp4", &claims[..claims.len() - 1]).unwrap_err();
+    assert!(line(&error, "claims.mp4").contains("cut off"), "{error}");
+}
+
+#[test]
+fn a_codec_that_ffmpeg_does_not_know_is_called_what_the_container_calls_it() {
+    let bytes = fs::read(asset("h264.mp4")).unwrap();
+    let error = decode_bytes("odd.mp4", &replace(&bytes, b"avc1", b"qx\x019")).unwrap_err();
+    assert!(line(&error, "odd.mp4").contains(r#"the codec "qx\x019", unknown to FFmpeg"#), "{error}");
+}
+
+#[test]
 fn colour_tags_are_ignored() {
     assert_eq!(decode(&asset("h264-full-range.mkv")).unwrap().len(), 12);
 }
@@ -95,7 +144,7 @@ fn a_clip_can_move_to_another_thread_and_has_any_file_name() {
     for name in [b"not utf-8 \xff.mkv".to_vec(), b"http:x.mkv".to_vec(), b"%d.mkv".to_vec()] {
         let path = folder.path().join(std::ffi::OsString::from_vec(name));
         fs::copy(asset("hevc.mkv"), &path).unwrap();
-        let clip = Clip::open(path).unwrap();
+        let clip = Clip::open(path, 0).unwrap();
         assert_eq!(std::thread::spawn(move || clip.count()).join().unwrap(), 12);
     }
 }
@@ -127,7 +176,7 @@ fn a_file_without_video_or_with_another_codec_is_refused() {
     assert!(matches!(audio, VideoError::NoVideoStream { .. }), "{audio}");
     line(&audio, "audio.mkv");
     let codec = decode(&asset("mpeg4.mp4")).unwrap_err();
-    assert!(matches!(codec, VideoError::Codec { codec: "mpeg4", .. }), "{codec}");
+    assert!(matches!(codec, VideoError::Codec { codec: ref name, .. } if name == "mpeg4"), "{codec}");
     line(&codec, "mpeg4.mp4");
 }
 
@@ -151,7 +200,7 @@ fn headers_alone_are_no_clip() {
 
 #[test]
 fn a_frame_of_another_size_ends_the_clip_with_an_error() {
-    let mut clip = Clip::open(asset("size-change.hevc")).unwrap();
+    let mut clip = Clip::open(asset("size-change.hevc"), 0).unwrap();
     let frames: Vec<_> = clip.by_ref().take_while(Result::is_ok).collect();
     assert_eq!(frames.len(), 12);
     let error = decode(&asset("size-change.hevc")).unwrap_err();
@@ -162,12 +211,22 @@ fn a_frame_of_another_size_ends_the_clip_with_an_error() {
 
 #[test]
 fn a_clip_cut_off_anywhere_is_an_error() {
-    for name in ["hevc.mkv", "h264.mp4", "av1-odd.mkv"] {
-        let bytes = fs::read(asset(name)).unwrap();
-        for length in 1..bytes.len() {
+    let whole = |name: &str| fs::read(asset(name)).unwrap();
+    let index_first = whole("h264-index-first.mp4");
+    let mut clips =
+        ["hevc.mkv", "h264.mp4", "av1-odd.mkv", "h264-open-gop.mkv"].map(|name| (name, whole(name))).to_vec();
+    clips.push(("no-ftyp.mov", replace(&index_first, b"ftyp", b"skip")));
+    clips.push(("index-first.mp4", index_first));
+    // Behind its frames an AVI has another index, which nobody needs.
+    let mut avi = whole("h264.avi");
+    avi.truncate(avi.windows(4).position(|kind| kind == b"idx1").unwrap());
+    assert_eq!(decode_bytes("h264.avi", &avi).unwrap().len(), 12);
+    clips.push(("h264.avi", avi));
+    for (name, bytes) in clips {
+        for length in (1..bytes.len()).step_by(5).chain(bytes.len() - 40..bytes.len()) {
             match decode_bytes(name, &bytes[..length]) {
                 Err(VideoError::CutOff { .. }) => {}
-                Err(VideoError::NotAVideo { .. }) if length < 8 => {}
+                Err(VideoError::NotAVideo { .. }) if length < 12 => {}
                 other => panic!("{name}, {length} of {} bytes: {:?}", bytes.len(), other.map(|frames| frames.len())),
             }
         }
@@ -175,9 +234,29 @@ fn a_clip_cut_off_anywhere_is_an_error() {
 }
 
 #[test]
+fn a_transport_stream_lacks_no_packet() {
+    let bytes = fs::read(asset("h264.ts")).unwrap();
+    for length in (1..bytes.len()).filter(|length| length % 188 != 0).step_by(7) {
+        let error = decode_bytes("cut.ts", &bytes[..length]).unwrap_err();
+        assert!(matches!(error, VideoError::CutOff { .. }) || length < 400, "{length} bytes: {error}");
+    }
+    let is_video = |packet: &[u8]| packet[1] & 0x1f == 1 && packet[2] == 0;
+    let packets: Vec<&[u8]> = bytes.chunks(188).collect();
+    let start = packets.iter().position(|packet| is_video(packet)).unwrap();
+    let stop = packets.iter().rposition(|packet| is_video(packet)).unwrap();
+    for missing in start + 1..stop {
+        let holed = [&packets[..missing], &packets[missing + 1..]].concat().concat();
+        match decode_bytes("holed.ts", &holed) {
+            Err(error @ VideoError::Gap { .. }) => _ = line(&error, "holed.ts"),
+            other => assert!(!is_video(packets[missing]) && other.unwrap().len() == 12, "packet {missing}"),
+        }
+    }
+}
+
+#[test]
 fn a_cut_off_recording_without_a_stated_size_never_gives_part_of_a_frame() {
     // Live Matroska and fragmented MP4 may end between two elements, which nothing in the file contradicts.
-    for name in ["hevc-live.mkv", "h264-fragments.mp4"] {
+    for name in ["hevc-live.mkv", "h264-fragments.mp4", "av1-annexb.obu"] {
         let whole = decode(&asset(name)).unwrap();
         let bytes = fs::read(asset(name)).unwrap();
         let mut accepted = 0;
@@ -192,6 +271,20 @@ fn a_cut_off_recording_without_a_stated_size_never_gives_part_of_a_frame() {
 }
 
 #[test]
+fn a_cut_off_flv_or_transport_stream_gives_whole_frames_alone() {
+    for name in ["h264.flv", "h264.ts"] {
+        let whole = decode(&asset(name)).unwrap();
+        let bytes = fs::read(asset(name)).unwrap();
+        for length in (1..bytes.len()).filter(|length| name != "h264.ts" || length % 188 == 0) {
+            if let Ok(frames) = decode_bytes(name, &bytes[..length]) {
+                // Those that a missing one would stand between come later in the file.
+                assert!(frames.iter().all(|frame| whole.contains(frame)), "{name}, {length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
 fn sizes_beyond_the_limit_are_refused() {
     let error = decode(&asset("too-wide.mkv")).unwrap_err();
     assert!(matches!(error, VideoError::Size { width: 8194, height: 16, .. }), "{error}");
@@ -201,7 +294,9 @@ fn sizes_beyond_the_limit_are_refused() {
 #[test]
 fn a_hole_in_the_stream_is_an_error() {
     // Offsets of slice headers; a hole behind one decodes to wrong pixels that nothing contradicts.
-    for (name, offset) in [("hevc.mkv", 1473), ("hevc.hevc", 1130), ("h264.mp4", 1726), ("av1-odd.mkv", 957)] {
+    for (name, offset) in
+        [("hevc.mkv", 1473), ("hevc.hevc", 1130), ("h264.mp4", 1726), ("av1-odd.mkv", 957), ("h264-open-gop.mkv", 2000)]
+    {
         let mut bytes = fs::read(asset(name)).unwrap();
         bytes[offset..offset + 8].fill(0);
         match decode_bytes(name, &bytes) {
@@ -223,7 +318,18 @@ fn a_frame_that_the_decoder_passes_over_is_missed() {
 
 #[test]
 fn damage_never_panics() {
-    for name in ["hevc.mkv", "hevc.hevc", "h264.mp4", "h264-fragments.mp4", "av1-odd.mkv"] {
+    for name in [
+        "hevc.mkv",
+        "hevc.hevc",
+        "h264.mp4",
+        "h264-fragments.mp4",
+        "av1-odd.mkv",
+        "h264-open-gop.mkv",
+        "h264.ts",
+        "h264.avi",
+        "h264.flv",
+        "av1-annexb.obu",
+    ] {
         let bytes = fs::read(asset(name)).unwrap();
         for at in (0..bytes.len()).step_by(17) {
             let mut bytes = bytes.clone();

@@ -20,7 +20,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     use frames::RawWriter;
     use output::OutputFile;
 
-    let clip = video::Clip::open(&arguments.clip)?;
+    let clip = video::Clip::open(&arguments.clip, 0)?;
     let (width, height) = (clip.width(), clip.height());
     let mut writer = RawWriter::new(OutputFile::create(&arguments.output)?, width, height)?;
     let mut count = 0;

@@ -1,6 +1,6 @@
 """Makes the small clips beside this file and frames.json, the SHA-256 of their RGB frames: python3 make.py
 
-Needs numpy and an ffmpeg with libx264, libx265 and libaom. The tests read the committed files and need neither.
+Needs numpy and an ffmpeg with libx264, libx265, libaom and the png encoder. The tests read the committed files and need neither.
 """
 
 import hashlib
@@ -28,9 +28,35 @@ def remux(source, name, *options):
     ffmpeg("-i", HERE / source, "-c", "copy", *options, HERE / name)
 
 
+def leb128(value):
+    return bytes([value & 0x7F | 0x80, *leb128(value >> 7)]) if value > 0x7F else bytes([value])
+
+
+def annex_b(source, name):
+    """An AV1 stream of OBUs with size fields (AV1 specification, 5.2) in the framing of its Annex B, a frame unit a frame."""
+    ffmpeg("-i", HERE / source, "-c", "copy", "-f", "obu", HERE / "low.obu")
+    stream, units, position = (HERE / "low.obu").read_bytes(), [], 0
+    (HERE / "low.obu").unlink()
+    while position < len(stream):
+        head, size, shift = stream[position], 0, 0
+        position += 1
+        while True:
+            byte = stream[position]
+            size, shift, position = size | (byte & 0x7F) << shift, shift + 7, position + 1
+            if byte < 0x80:
+                break
+        if head >> 3 == 2:  # a temporal delimiter
+            units.append(b"")
+        obu = bytes([head & ~2]) + stream[position : position + size]
+        units[-1] += leb128(len(obu)) + obu
+        position += size
+    frames = [leb128(len(unit)) + unit for unit in units]
+    (HERE / name).write_bytes(b"".join(leb128(len(frame)) + frame for frame in frames))
+
+
 def rgb(name, width, height):
     """Decoded by the ffmpeg tool, converted here: BT.601, limited range, f32, chroma upsampled 2x bilinearly."""
-    data = np.frombuffer(ffmpeg("-i", HERE / name, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"), np.uint8)
+    data = np.frombuffer(ffmpeg("-i", HERE / name, "-map", "0:V:0", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"), np.uint8)
     half = ((height + 1) // 2, (width + 1) // 2)
     sizes = [height * width, half[0] * half[1], half[0] * half[1]]
     f = np.float32
@@ -65,6 +91,25 @@ remux("h264.mp4", "h264-fragments.mp4", "-movflags", "frag_keyframe+empty_moov")
 encode("h264-full-range.mkv", "libx264", *x264, "-pix_fmt", "yuvj420p")
 encode("av1-odd.mkv", "libaom-av1", "-cpu-used", 8, "-crf", 40, "-pix_fmt", "yuv420p", size="63x47", frames=6)
 
+for container in ["ts", "avi", "flv"]:
+    remux("h264.mp4", f"h264.{container}")
+remux("hevc.mkv", "hevc.ts")
+remux("h264.mp4", "h264-index-first.mp4", "-movflags", "faststart")
+annex_b("av1-odd.mkv", "av1-annexb.obu")
+# Cut out at a picture that is no IDR picture, behind which references to what was before are dropped.
+open_gop = "log-level=none:open-gop=1:keyint=12:bframes=3:b-pyramid=normal:ref=4"
+encode("long.mkv", "libx264", "-x264-params", open_gop, "-crf", 24, "-pix_fmt", "yuv420p", frames=36)
+ffmpeg("-ss", 0.9, "-i", HERE / "long.mkv", "-c", "copy", HERE / "h264-open-gop.mkv")
+(HERE / "long.mkv").unlink()
+# Two tracks, of which FFmpeg thinks the second one better, and a cover.
+encode("first.mkv", "libx264", *x264, "-pix_fmt", "yuv420p", size="32x16", frames=3)
+ffmpeg("-f", "lavfi", "-i", "color=s=128x128", "-frames:v", 1, HERE / "cover.png")
+dispositions = ["-disposition:v:0", 0, "-disposition:v:1", "default", "-disposition:v:2", "attached_pic"]
+parts = [part for name in ["first.mkv", "hevc.mkv", "cover.png"] for part in ("-i", HERE / name)]
+ffmpeg(*parts, "-map", 0, "-map", 1, "-map", 2, "-c", "copy", *dispositions, HERE / "tracks.mp4")
+(HERE / "first.mkv").unlink()
+(HERE / "cover.png").unlink()
+
 encode("ten-bit.mkv", "libx265", *x265, "-pix_fmt", "yuv420p10le", frames=3)
 encode("yuv444.mp4", "libx264", *x264, "-pix_fmt", "yuv444p", frames=3)
 encode("mpeg4.mp4", "mpeg4", frames=3)
@@ -77,5 +122,7 @@ small, large = HERE / "hevc.hevc", HERE / "large.hevc"
 large.unlink()
 
 good = ["hevc.mkv", "hevc.hevc", "hevc-live.mkv", "h264.mp4", "h264-fragments.mp4", "av1-odd.mkv"]
-hashes = {name: rgb(name, *((63, 47) if "odd" in name else (64, 48))) for name in good}
+good += ["h264.ts", "h264.avi", "h264.flv", "hevc.ts", "h264-index-first.mp4", "av1-annexb.obu", "h264-open-gop.mkv", "tracks.mp4"]
+sizes = {"av1-odd.mkv": (63, 47), "av1-annexb.obu": (63, 47), "tracks.mp4": (32, 16)}
+hashes = {name: rgb(name, *sizes.get(name, (64, 48))) for name in good}
 (HERE / "frames.json").write_text(json.dumps(hashes, indent=1) + "\n")
