@@ -201,7 +201,8 @@ impl Npy {
         }
         let (header, data) = bytes.split_at_checked(start + length).ok_or(NpyError::NotNpy)?;
         let text = std::str::from_utf8(&header[start..]).map_err(|_| NpyError::Header("not text"))?;
-        let dictionary = Dictionary::parse(text)?;
+        // The newest version came behind Python 2.
+        let dictionary = Dictionary::parse(text, rest.first() < Some(&3))?;
         let dtype = dictionary.descr.as_deref().and_then(Dtype::parse).ok_or(NpyError::Dtype(dictionary.descr_text))?;
         if dictionary.fortran {
             return Err(NpyError::Fortran);
@@ -269,8 +270,9 @@ struct Dictionary {
 }
 
 impl Dictionary {
-    /// Reads a Python dictionary with the keys `descr`, `fortran_order` and `shape` in any order.
-    fn parse(text: &str) -> Result<Self, NpyError> {
+    /// Reads a Python dictionary with the keys `descr`, `fortran_order` and `shape` in any order; where it may be Python 2's, as
+    /// NumPy does: numbers of the shape may be long integers, `20L`.
+    fn parse(text: &str, python2: bool) -> Result<Self, NpyError> {
         let malformed = NpyError::Header("no dictionary of descr, fortran_order and shape");
         let body = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).ok_or(malformed)?;
         let value = |key: &'static str| -> Option<&str> {
@@ -294,7 +296,11 @@ impl Dictionary {
         let shape = value("shape").ok_or(NpyError::Header("no shape"))?;
         let inner = shape.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
         let numbers = inner.ok_or(NpyError::Header("shape is no tuple"))?.split(',').map(str::trim);
-        let shape = numbers.filter(|number| !number.is_empty()).map(str::parse).collect::<Result<_, _>>();
+        let numbers = numbers.filter(|number| !number.is_empty()).map(|number| match number.strip_suffix('L') {
+            Some(digits) if python2 => digits.trim_end(),
+            _ => number,
+        });
+        let shape = numbers.map(str::parse).collect::<Result<_, _>>();
         let shape = shape.map_err(|_| NpyError::Header("shape holds no numbers"))?;
         Ok(Self { descr, descr_text, fortran, shape })
     }
@@ -348,6 +354,24 @@ mod tests {
         let npy = Npy::parse(&numpy).unwrap();
         assert_eq!((npy.header.as_ref(), npy.grid()), (None, (8, 16)));
         assert_eq!(npy.to_bytes(), numpy);
+    }
+
+    #[test]
+    fn a_header_of_python_2_is_read_and_kept() {
+        let shape = "(2L, 1L, 3 L)";
+        let bytes = file(&dictionary("'<i2'", "False", shape), &[7, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0]);
+        let npy = Npy::parse(&bytes).unwrap();
+        assert_eq!((npy.shape, npy.tokens()), (Shape::Grid(2, 1, 3), &[7, 1, 2, 3, 4, 5][..]));
+        assert_eq!(npy.to_bytes(), bytes);
+        // Version 3 is younger than Python 3.
+        let text = dictionary("'<i2'", "False", "(1L, 1L)");
+        let length = (text.len() as u32).to_le_bytes();
+        let young = [MAGIC, &[3, 0], &length, text.as_bytes(), &[0; 2]].concat();
+        assert_eq!(Npy::parse(&young), Err(NpyError::Header("shape holds no numbers")));
+        for shape in ["(2LL, 1)", "(L, 2)", "(0x2L, 1)"] {
+            let fails = Npy::parse(&file(&dictionary("'<i2'", "False", shape), &[0; 4]));
+            assert_eq!(fails, Err(NpyError::Header("shape holds no numbers")), "{shape}");
+        }
     }
 
     proptest! {
