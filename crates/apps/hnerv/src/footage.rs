@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dataset::{Dataset, DatasetError};
+use dataset::{ClipSource, Dataset, DatasetError};
 use metric::PerceptionStack;
 use perception::Evaluators;
 
@@ -18,9 +18,13 @@ pub fn stack(evaluators: &mut Option<Evaluators>) -> Option<&mut dyn PerceptionS
     evaluators.as_mut().map(|evaluators| evaluators as _)
 }
 
-/// The clip at `path` at decoder resolution `size` (rows, columns), with what `stack` says of it; until Ctrl-C.
-pub fn load(path: &Path, size: (usize, usize), stack: Option<&mut dyn PerceptionStack>) -> anyhow::Result<Dataset> {
-    Dataset::load(path, size, stack, &cli::interrupted).map_err(command_error)
+/// The clip that `source` means at decoder resolution `size` (rows, columns), with what `stack` says of it; until Ctrl-C.
+pub fn load(
+    source: ClipSource<'_>,
+    size: (usize, usize),
+    stack: Option<&mut dyn PerceptionStack>,
+) -> anyhow::Result<Dataset> {
+    Dataset::load(source, size, stack, &cli::interrupted).map_err(command_error)
 }
 
 /// The error that a command ends with: an interruption is told by its exit code.

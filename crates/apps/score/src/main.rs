@@ -4,6 +4,7 @@ mod samples;
 
 use std::fs;
 use std::io::Write;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -31,6 +32,10 @@ struct Arguments {
     /// Original clip; once for each --inflated, in the same order
     #[arg(long, value_name = "CLIP", required = true)]
     original: Vec<PathBuf>,
+    /// Which of its video tracks, counted from 0 (attached pictures left out); once for each --original, in the same order
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    track: Vec<usize>,
     /// Its reconstruction: uint8 RGB, (N, H, W, 3), no header; for an odd N the last frame may be missing
     #[arg(long, value_name = "X.raw", required = true)]
     inflated: Vec<PathBuf>,
@@ -57,6 +62,14 @@ fn score(arguments: Arguments) -> Result<()> {
         originals.len(),
         inflated.len()
     );
+    ensure!(
+        arguments.track.is_empty() || arguments.track.len() == originals.len(),
+        "{} --original but {} --track: give none, or one for each --original, in the same order",
+        originals.len(),
+        arguments.track.len()
+    );
+    let tracks = arguments.track.iter().copied().chain(iter::repeat(0));
+    let pairs = || originals.iter().zip(tracks.clone()).zip(inflated);
     let archive_bytes = file_size(&arguments.archive)?;
     let original_bytes = originals.iter().map(|clip| file_size(clip)).sum::<Result<u64>>()?;
     // Opened before the work rather than after it, as are all clips below: what is wrong shows at once.
@@ -64,17 +77,17 @@ fn score(arguments: Arguments) -> Result<()> {
     let threads = arguments.threads.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut evaluators = Evaluators::load(&arguments.segnet, &arguments.posenet, threads)?;
     let mut expected = 0;
-    for (clip, raw) in originals.iter().zip(inflated) {
-        expected += Pair::open(clip, raw)?.expected_samples();
+    for ((clip, track), raw) in pairs() {
+        expected += Pair::open(clip, track, raw)?.expected_samples();
     }
 
     let mut distortions = Distortions::default();
     let mut error = SquaredError::default();
     let mut progress = Progress::new("score", expected as u64);
     let cache = OutputCache::of_user();
-    for (clip, raw) in originals.iter().zip(inflated) {
-        let mut originals = cache.clip(clip, &evaluators)?;
-        for sample in Pair::open(clip, raw)?.samples(originals.cached()) {
+    for ((clip, track), raw) in pairs() {
+        let mut originals = cache.clip(clip, track, &evaluators)?;
+        for sample in Pair::open(clip, track, raw)?.samples(originals.cached()) {
             let sample = sample?;
             let original = originals.next(&mut evaluators, sample.original.as_ref().map(|[a, b]| [a, b]))?;
             let [first, second] = &sample.inflated;

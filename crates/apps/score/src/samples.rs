@@ -34,9 +34,9 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Opens both; the `.raw` must hold whole frames of the clip's size.
-    pub fn open(clip_path: &Path, raw_path: &Path) -> Result<Self> {
-        let clip = Clip::open(clip_path, 0)?;
+    /// Opens both, of the clip one track; the `.raw` must hold whole frames of the clip's size.
+    pub fn open(clip_path: &Path, track: usize, raw_path: &Path) -> Result<Self> {
+        let clip = Clip::open(clip_path, track)?;
         let raw = open_raw(raw_path, &clip).with_context(|| raw_path.display().to_string())?;
         Ok(Self { clip, raw, clip_path: clip_path.into(), raw_path: raw_path.into() })
     }

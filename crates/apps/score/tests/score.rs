@@ -265,6 +265,42 @@ fn a_missing_library_is_said_with_the_command_that_mends_it() {
 }
 
 #[test]
+fn one_track_of_several_is_scored_and_remembered_apart() {
+    let Some(bench) = Bench::new() else { return };
+    let clip = testdata::asset_of("media/video", "tracks.mp4");
+    let alone = testdata::asset_of("media/video", "hevc.mkv");
+    let (first, second) = (bench.path("first.raw"), bench.path("second.raw"));
+    write_raw(&clip, &first, |_, frame| Some(frame));
+    write_raw(&alone, &second, |_, frame| Some(frame));
+    let samples = |raw: &PathBuf, track: Option<&str>| {
+        let mut changes = vec![("--original", clip.clone()), ("--inflated", raw.clone())];
+        changes.extend(track.map(|track| ("--track", PathBuf::from(track))));
+        changes.push(("--json", bench.path("report.json")));
+        let output = bench.run(&changes)?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&fs::read(bench.path("report.json")).unwrap()).unwrap();
+        assert_eq!((&report["segnet_distortion"], &report["posenet_distortion"]), (&0.0.into(), &0.0.into()));
+        report["samples"].as_u64()
+    };
+    let Some(found) = samples(&first, None) else { return };
+    assert_eq!((found, samples(&second, Some("1")), samples(&first, Some("0"))), (1, Some(6), Some(1)));
+
+    let changes =
+        |track: &str| [("--original", clip.clone()), ("--inflated", first.clone()), ("--track", track.into())];
+    assert!(refusal(&bench.run(&changes("2")).unwrap()).contains("--track 0 to 1"));
+    let line = refusal(&bench.run(&changes("1")).unwrap());
+    assert!(line.contains("first.raw"), "{line}");
+    let two = bench.path("clip.mkv");
+    let command =
+        ["--segnet", "--posenet", "--archive", "--original", "--inflated", "--original", "--inflated", "--track"];
+    let values =
+        [model("segnet.onnx"), model("posenet.onnx"), two.clone(), two.clone(), first.clone(), two, first, "0".into()];
+    let arguments: Vec<&dyn AsRef<Path>> =
+        command.iter().zip(&values).flat_map(|(flag, value)| [flag as &dyn AsRef<Path>, value]).collect();
+    assert!(refusal(&score(&bench.path("cache"), &arguments).unwrap()).contains("2 --original but 1 --track"));
+}
+
+#[test]
 fn arguments_must_come_in_pairs() {
     let Some(bench) = Bench::new() else { return };
     let output = Command::new(env!("CARGO_BIN_EXE_score"))

@@ -1,6 +1,9 @@
 //! The clip that a representation stands for.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{RepresentationError, invalid};
 use crate::limits;
@@ -10,7 +13,8 @@ use crate::table::FRAMES_PER_SAMPLE;
 const MAX_FRAMES: usize = 1_000_000;
 
 /// A plain file name of 1 to 200 bytes, without folder and extension; names the `.raw` that `inflate` writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ClipName(String);
 
 impl ClipName {
@@ -31,6 +35,28 @@ impl ClipName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for ClipName {
+    type Err = RepresentationError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<String> for ClipName {
+    type Error = RepresentationError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::new(name)
+    }
+}
+
+impl From<ClipName> for String {
+    fn from(name: ClipName) -> Self {
+        name.0
     }
 }
 

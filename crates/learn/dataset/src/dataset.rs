@@ -21,7 +21,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// Sides of 0 or beyond 16384, a name beyond 200 bytes.
+    /// Sides of 0 or beyond 16384.
     pub fn new(info: DatasetInfo) -> Result<Self, DatasetError> {
         if !info.is_possible() {
             return Err(DatasetError::Clip(info));
@@ -57,6 +57,11 @@ impl Dataset {
         Self { outputs: None, ..self }
     }
 
+    /// The same of a clip of another name.
+    pub(crate) fn named(self, name: ClipName) -> Self {
+        Self { info: DatasetInfo { name, ..self.info }, ..self }
+    }
+
     /// What it was made from, and the frames' size.
     pub fn info(&self) -> &DatasetInfo {
         &self.info
@@ -66,10 +71,10 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// A clip that no archive can describe: without frames, too long or too large, or with an impossible name.
+    /// A clip that no archive can describe: without frames, too long or too large.
     pub fn clip(&self) -> Result<Clip, RepresentationError> {
         let info = &self.info;
-        Clip::new(ClipName::new(&*info.name)?, self.frame_count(), info.clip_height, info.clip_width)
+        Clip::new(info.name.clone(), self.frame_count(), info.clip_height, info.clip_width)
     }
 
     /// Rows and columns of the frames.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use metric::StackError;
 use output::OutputError;
+use repr::RepresentationError;
 use thiserror::Error;
 
 use crate::info::DatasetInfo;
@@ -42,6 +43,22 @@ pub enum DatasetError {
         /// Columns and rows of the decoder's.
         needed: String,
     },
+    /// A file whose name no archive can hold.
+    #[error("{path:?}: {cause}; give the clip another name with --name")]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its name.
+        cause: RepresentationError,
+    },
+    /// A track of a target cache.
+    #[error("{}: a target cache holds one track; leave --track out, or make it anew with hnerv targets --track {track}", path.display())]
+    Track {
+        /// The file.
+        path: PathBuf,
+        /// The track that was asked for.
+        track: usize,
+    },
     /// A clip, and nothing in this program that decodes it.
     #[error(
         "{} is no target cache, and this program was built without FFmpeg; make one elsewhere with hnerv targets",
@@ -57,7 +74,7 @@ pub enum DatasetError {
     Video(#[from] video::VideoError),
     /// A clip that cannot be described.
     #[error(
-        "the clip {:?} of {}x{}, reduced to {}x{}, cannot become a dataset", _0.name, _0.clip_width, _0.clip_height,
+        "the clip {} of {}x{}, reduced to {}x{}, cannot become a dataset", _0.name, _0.clip_width, _0.clip_height,
         _0.width, _0.height
     )]
     Clip(DatasetInfo),

@@ -10,8 +10,9 @@ use std::io;
 use std::num::NonZeroU64;
 
 use metric::{NetworkHashes, PIXELS, POSE_LEN, SampleOutputs};
+use repr::ClipName;
 
-use crate::info::{DatasetInfo, MAX_NAME};
+use crate::info::DatasetInfo;
 use crate::outputs::OriginalOutputs;
 
 pub const MAGIC: &[u8; 8] = b"hnervtgt";
@@ -36,8 +37,9 @@ pub fn section_head(tag: u8, payload: &[u8]) -> Vec<u8> {
 
 /// The file's beginning.
 pub fn encode_info(info: &DatasetInfo) -> Vec<u8> {
-    let mut bytes = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &(info.name.len() as u32).to_le_bytes()].concat();
-    bytes.extend(info.name.as_bytes());
+    let name = info.name.as_str();
+    let mut bytes = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &(name.len() as u32).to_le_bytes()].concat();
+    bytes.extend(name.as_bytes());
     bytes.extend(info.clip_bytes.get().to_le_bytes());
     for side in [info.clip_height, info.clip_width, info.height, info.width] {
         bytes.extend((side as u32).to_le_bytes());
@@ -47,8 +49,8 @@ pub fn encode_info(info: &DatasetInfo) -> Vec<u8> {
 
 /// What stands behind magic and version.
 pub fn decode_info(cursor: &mut Cursor<'_>) -> Option<DatasetInfo> {
-    let length = Some(cursor.u32()?).filter(|&length| length <= MAX_NAME)?;
-    let name = String::from_utf8(cursor.take(length)?.to_vec()).ok()?;
+    let length = cursor.u32()?;
+    let name = ClipName::new(std::str::from_utf8(cursor.take(length)?).ok()?).ok()?;
     let clip_bytes = NonZeroU64::new(cursor.u64()?)?;
     let (clip_height, clip_width) = (cursor.u32()?, cursor.u32()?);
     let (height, width) = (cursor.u32()?, cursor.u32()?);

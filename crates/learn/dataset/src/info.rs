@@ -3,17 +3,16 @@
 use std::num::NonZeroU64;
 
 use frames::RgbFrame;
+use repr::ClipName;
 
 /// Most rows or columns of a frame.
 pub const MAX_SIDE: usize = 1 << 14;
-/// Longest name of a clip in bytes.
-pub const MAX_NAME: usize = 200;
 
 /// Which clip a dataset was made from, and the size of its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetInfo {
-    /// The clip's file name without folder and extension.
-    pub name: String,
+    /// What the clip is called: its file name without folder and extension, if not otherwise.
+    pub name: ClipName,
     /// Size of the clip's file.
     pub clip_bytes: NonZeroU64,
     /// Rows of the clip's frames.
@@ -32,10 +31,10 @@ impl DatasetInfo {
         3 * self.height * self.width
     }
 
-    /// Whether a dataset can be that: sides of 1 to 16384, a name of at most 200 bytes.
+    /// Whether a dataset can be that: sides of 1 to 16384.
     pub(crate) fn is_possible(&self) -> bool {
         let sides = [self.clip_height, self.clip_width, self.height, self.width];
-        self.name.len() <= MAX_NAME && sides.iter().all(|side| (1..=MAX_SIDE).contains(side))
+        sides.iter().all(|side| (1..=MAX_SIDE).contains(side))
     }
 
     /// Whether `frame` is of the clip's size; if not, its width and height and the clip's.

@@ -5,7 +5,7 @@
 //!   [`OriginalOutputs`].
 //! - [`Dataset::read`] and [`DatasetWriter`]: the target cache, one file, made once where FFmpeg is and read anywhere.
 //! - [`OutputCache`]: a stack's outputs on clips, kept in the user's cache folder so that no clip is evaluated twice.
-//! - With the feature `ffmpeg`, [`Dataset::load`] takes a clip or a target cache, and [`convert`] makes the one of the other.
+//! - With the feature `ffmpeg`, [`Dataset::load`] takes a clip or a target cache (a [`ClipSource`]), and [`convert`] makes the one of the other.
 //!
 //! Who runs the networks is not decided here: whatever is a [`metric::PerceptionStack`].
 
@@ -21,6 +21,7 @@ mod output_cache;
 mod outputs;
 mod reader;
 mod residual;
+mod source;
 mod writer;
 
 #[cfg(feature = "ffmpeg")]
@@ -30,4 +31,5 @@ pub use error::DatasetError;
 pub use info::DatasetInfo;
 pub use output_cache::{ClipOutputs, OutputCache, OutputCacheError};
 pub use outputs::OriginalOutputs;
+pub use source::ClipSource;
 pub use writer::DatasetWriter;

@@ -1,7 +1,7 @@
 //! Evaluator outputs of original clips, kept on disk so that no original is evaluated twice.
 //!
-//! One file per clip and evaluator, named by a hash of both files' contents, of ONNX Runtime's build and of the format's
-//! version: whatever changes the outputs changes the name. Layout: magic, record count (u32), then each record's
+//! One file per clip and evaluator, named by a hash of both files' contents, of the clip's track, of ONNX Runtime's build and of the
+//! format's version: whatever changes the outputs changes the name. Layout: magic, record count (u32), then each record's
 //! length (u32) and bytes, then the BLAKE3 hash of all that; integers little-endian. A SegNet record is the class map
 //! compressed by zstd, a PoseNet record six f32.
 
@@ -18,7 +18,7 @@ use crate::file::read_regular;
 
 const MAGIC: &[u8; 8] = b"hnervout";
 /// To be raised whenever preprocessing or the file's layout changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Class maps hold long runs; higher levels gain nothing worth the time.
 const ZSTD_LEVEL: i32 = 6;
 /// Largest cache file that is read: days of video.
@@ -53,12 +53,17 @@ impl OutputCache {
         Self { folder: Some(folder.into()) }
     }
 
-    /// What is known about a clip's outputs. Damaged files count as absent.
+    /// What is known about the outputs of a clip's `track`. Damaged files count as absent.
     ///
     /// # Errors
     ///
     /// A clip that cannot be read.
-    pub fn clip(&self, clip: &Path, stack: &dyn PerceptionStack) -> Result<ClipOutputs, OutputCacheError> {
+    pub fn clip(
+        &self,
+        clip: &Path,
+        track: usize,
+        stack: &dyn PerceptionStack,
+    ) -> Result<ClipOutputs, OutputCacheError> {
         let failed = |cause| OutputCacheError { path: clip.into(), cause };
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(File::open(clip).map_err(failed)?).map_err(failed)?;
@@ -67,7 +72,7 @@ impl OutputCache {
         let open = |role: &str, network: [u8; 32], usable: fn(&[u8]) -> bool| {
             Records::open(
                 self.folder.as_deref(),
-                &[role.as_bytes(), clip.as_bytes(), &network, runtime.as_bytes()],
+                &[role.as_bytes(), clip.as_bytes(), &(track as u64).to_le_bytes(), &network, runtime.as_bytes()],
                 usable,
             )
         };

@@ -100,7 +100,7 @@ mod tests {
 
     fn info() -> DatasetInfo {
         DatasetInfo {
-            name: "drive".into(),
+            name: "drive".parse().unwrap(),
             clip_bytes: NonZeroU64::MIN,
             clip_height: 40,
             clip_width: 60,

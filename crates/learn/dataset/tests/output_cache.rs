@@ -45,21 +45,24 @@ fn a_clip_is_evaluated_once_and_damaged_caches_count_for_nothing() {
     let planes = [200.0, 0.0, 9.0].map(|color| Planes::new(1, 1, 1, vec![color]).unwrap());
     let pairs = [[&planes[0], &planes[1]], [&planes[1], &planes[2]]];
 
-    let mut fresh = cache.clip(&clip, &stack).unwrap();
+    let mut fresh = cache.clip(&clip, 0, &stack).unwrap();
     assert_eq!(fresh.cached(), 0);
     let outputs = pairs.map(|pair| fresh.next(&mut stack, Some(pair)).unwrap());
     assert_ne!(outputs[0], outputs[1]);
     fresh.keep();
 
-    let mut known = cache.clip(&clip, &stack).unwrap();
+    let mut known = cache.clip(&clip, 0, &stack).unwrap();
     assert_eq!(known.cached(), 2);
     assert_eq!(pairs.map(|_| known.next(&mut stack, None).unwrap()), outputs);
     assert!(known.next(&mut stack, None).is_err(), "a third sample is not known");
     assert_eq!(stack.asked, 4);
 
+    // Another track is another clip.
+    assert_eq!(cache.clip(&clip, 1, &stack).unwrap().cached(), 0);
+
     // Another SegNet: its outputs are unknown, PoseNet's still known.
     let mut other = Stack { refuses: true, ..stack_of(2) };
-    let mut mixed = cache.clip(&clip, &other).unwrap();
+    let mut mixed = cache.clip(&clip, 0, &other).unwrap();
     assert_eq!(mixed.cached(), 0);
     assert!(mixed.next(&mut other, Some(pairs[0])).is_err());
 
@@ -71,13 +74,13 @@ fn a_clip_is_evaluated_once_and_damaged_caches_count_for_nothing() {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 4;
         fs::write(file, bytes).unwrap();
-        assert_eq!(cache.clip(&clip, &stack).unwrap().cached(), 0);
+        assert_eq!(cache.clip(&clip, 0, &stack).unwrap().cached(), 0);
     }
 
     fs::write(&clip, b"another clip").unwrap();
-    assert_eq!(cache.clip(&clip, &stack).unwrap().cached(), 0);
+    assert_eq!(cache.clip(&clip, 0, &stack).unwrap().cached(), 0);
     let unwritable = OutputCache::in_folder(clip.join("not a folder"));
-    let mut forgotten = unwritable.clip(&clip, &stack).unwrap();
+    let mut forgotten = unwritable.clip(&clip, 0, &stack).unwrap();
     forgotten.next(&mut stack, Some(pairs[0])).unwrap();
     forgotten.keep();
 }

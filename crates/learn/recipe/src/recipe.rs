@@ -36,9 +36,9 @@ impl Recipe {
         Ok(Self { table, decoder, stages })
     }
 
-    /// The same on another clip; `path` is a video, or a target cache.
-    pub fn with_clip(mut self, path: PathBuf) -> Self {
-        self.table.clip = ClipTable { path, source: None };
+    /// The same on another clip.
+    pub fn with_clip(mut self, clip: ClipTable) -> Self {
+        self.table.clip = clip;
         self
     }
 
@@ -53,7 +53,7 @@ impl Recipe {
         mut self,
         locate: impl Fn(RecipeFile, &Path, Option<&str>) -> Result<PathBuf, E>,
     ) -> Result<Self, E> {
-        let ClipTable { path, source } = &mut self.table.clip;
+        let ClipTable { path, source, .. } = &mut self.table.clip;
         *path = locate(RecipeFile::Clip, path, source.as_deref())?;
         if let Some(EvaluatorsTable { segnet, posenet, source }) = &mut self.table.evaluators {
             for path in [segnet, posenet] {

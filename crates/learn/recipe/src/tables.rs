@@ -5,7 +5,7 @@ mod loss;
 
 use std::path::PathBuf;
 
-use repr::LayerTable;
+use repr::{ClipName, LayerTable};
 use serde::{Deserialize, Serialize};
 
 pub use loss::{LossTable, PoseOver, RateModel, RateTable, SegmentationKind, SegmentationTable};
@@ -37,6 +37,23 @@ pub struct ClipTable {
     /// How to get the clip, shown when it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Which of a video's tracks, counted from 0 (attached pictures left out).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub track: usize,
+    /// What the archive calls the clip; by default a video's file name without its extension, a target cache knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<ClipName>,
+}
+
+impl ClipTable {
+    /// The first track of the clip at `path`, called as that is.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), source: None, track: 0, name: None }
+    }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The frozen networks of the metric, ONNX files; relative to the config file.

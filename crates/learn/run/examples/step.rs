@@ -67,7 +67,7 @@ fn main() -> Result<()> {
     let batch = std::env::args().nth(1).context("usage: step BATCH")?.parse()?;
     let decoder = LayerTable::reference(36, 28);
     let (height, width) = Architecture::new(decoder.clone())?.output_size();
-    let name = "noise".to_owned();
+    let name = "noise".parse()?;
     let info = DatasetInfo { name, clip_bytes: NonZeroU64::MIN, clip_height: height, clip_width: width, height, width };
     let mut dataset = Dataset::new(info)?;
     for frame in 0..2 * STEPS * batch {
@@ -78,7 +78,7 @@ fn main() -> Result<()> {
         TrainingTable { batch, evaluate_every: 1_000_000, checkpoint_seconds: 1_000_000, ..TrainingTable::default() };
     let stage =
         StageTable { epochs: 1_000_000, ..StageTable::new("pixels", LossTable { l1: 1.0, ..LossTable::default() }) };
-    let clip = ClipTable { path: "noise".into(), source: None };
+    let clip = ClipTable::new("noise");
     let table = RecipeTable { clip, evaluators: None, decoder, training, stage: vec![stage] };
     let folder = tempfile::tempdir()?;
     let mut timer = Timer::default();

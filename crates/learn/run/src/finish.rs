@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_mean_frame_s_psnr_is_that_of_the_spread_around_it() {
         let size = DatasetInfo {
-            name: "clip".into(),
+            name: "clip".parse().unwrap(),
             clip_bytes: NonZeroU64::MIN,
             clip_height: 1,
             clip_width: 2,

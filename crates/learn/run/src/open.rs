@@ -50,7 +50,7 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(job: &Job<'_>, device: &B::Device) 
         return Err(RunError::OtherSize { found: size(dataset.size()), expected: size(expected) });
     }
     if dataset.frame_count() == 0 {
-        return Err(RunError::NoFrames(dataset.info().name.clone()));
+        return Err(RunError::NoFrames(dataset.info().name.to_string()));
     }
     let clip = dataset.clip()?;
     check_evaluators(job)?;
@@ -74,7 +74,7 @@ fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
         return Ok(());
     }
     if job.dataset.frame_count() < FRAMES_PER_SAMPLE {
-        return Err(RunError::NoPair(job.dataset.info().name.clone()));
+        return Err(RunError::NoPair(job.dataset.info().name.to_string()));
     }
     let found = match (job.dataset.networks(), &job.evaluators) {
         (None, _) => "holds no outputs",

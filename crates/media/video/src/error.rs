@@ -36,7 +36,7 @@ pub enum VideoError {
         path: PathBuf,
     },
     /// There are fewer video tracks.
-    #[error("{}: has no video track {track}, it has {tracks}, counted from 0; give --track 0 to {}", path.display(), tracks - 1)]
+    #[error("{}: has no video track {track}, they are counted from 0; give --track {}", path.display(), numbers(*tracks))]
     Track {
         /// The file.
         path: PathBuf,
@@ -147,8 +147,13 @@ pub enum VideoError {
 
 /// What else can be done where one of several tracks is of no use.
 fn other_track(track: usize, tracks: usize) -> String {
-    if tracks == 1 {
-        return String::new();
+    match tracks {
+        1 => String::new(),
+        _ => format!(", or take another track than {track} with --track ({})", numbers(tracks)),
     }
-    format!(", or take another track than {track} with --track (0 to {})", tracks - 1)
+}
+
+/// The numbers of so many tracks.
+fn numbers(tracks: usize) -> String {
+    if tracks == 1 { "0".into() } else { format!("0 to {}", tracks - 1) }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use cli::Progress;
+use dataset::ClipSource;
 use encode::{Goal, Original, Point, Quantizer, Search, SearchFile, SearchState, Source, walk};
 use metric::PerceptionStack;
 use report::RunFolder;
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// What to compare with: the clip that was trained on, or its target cache.
     #[arg(long, value_name = "CLIP")]
     original: Option<PathBuf>,
+    /// Which of the original's video tracks, counted from 0 (attached pictures left out).
+    #[arg(long, value_name = "N", default_value = "0", requires = "original")]
+    track: usize,
     /// SegNet-style evaluator (ONNX).
     #[arg(long, requires = "posenet", requires = "original")]
     segnet: Option<PathBuf>,
@@ -124,10 +128,11 @@ fn checkpoint(source: &Path) -> anyhow::Result<PathBuf> {
 
 /// What results are compared with, as far as it was given.
 fn original(arguments: &Arguments, plain: &Representation) -> anyhow::Result<Original> {
-    let Arguments { segnet, posenet, threads, .. } = arguments;
+    let Arguments { segnet, posenet, threads, track, .. } = arguments;
     let Some(path) = &arguments.original else { return Ok(Original::absent()) };
     let mut evaluators = footage::evaluators(segnet.as_deref().zip(posenet.as_deref()), *threads)?;
-    let dataset = footage::load(path, plain.architecture.output_size(), footage::stack(&mut evaluators))?;
+    let source = ClipSource { path, track: *track, name: Some(plain.clip.name()) };
+    let dataset = footage::load(source, plain.architecture.output_size(), footage::stack(&mut evaluators))?;
     let stack = evaluators.map(|stack| Box::new(stack) as Box<dyn PerceptionStack>);
     Original::new(dataset, stack, plain).with_context(|| path.display().to_string())
 }
@@ -149,10 +154,10 @@ fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Origi
 
 /// The file of a search: the checkpoint, the original, the evaluators and all that was asked for tell it from others.
 fn search_file(arguments: &Arguments, checkpoint: &Path) -> anyhow::Result<SearchFile> {
-    let Arguments { original, segnet, posenet, bits, lambda, target_bytes, sidecar_passes, .. } = arguments;
+    let Arguments { original, track, segnet, posenet, bits, lambda, target_bytes, sidecar_passes, .. } = arguments;
     let inputs = [Some(checkpoint), original.as_deref(), segnet.as_deref(), posenet.as_deref()];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
-    let settings = format!("{bits:?} {lambda:?} {target_bytes:?} {sidecar_passes}");
+    let settings = format!("{bits:?} {lambda:?} {target_bytes:?} {sidecar_passes} {track}");
     Ok(SearchFile::beside(&arguments.output, &inputs, &settings)?)
 }
 

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 /// Write the challenge's exact RGB frames of a clip: uint8, frame after frame, row-major, R, G, B, no header.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The clip: HEVC, H.264 or AV1, 8-bit 4:2:0.
+    /// The clip: HEVC, H.264 or AV1 in any common container, 8-bit 4:2:0.
     clip: PathBuf,
     /// The file to write.
     output: PathBuf,
+    /// Which of the clip's video tracks, counted from 0 (attached pictures left out).
+    #[arg(long, value_name = "N", default_value = "0")]
+    track: usize,
 }
 
 /// Runs the command.
@@ -20,7 +23,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     use frames::RawWriter;
     use output::OutputFile;
 
-    let clip = video::Clip::open(&arguments.clip, 0)?;
+    let clip = video::Clip::open(&arguments.clip, arguments.track)?;
     let (width, height) = (clip.width(), clip.height());
     let mut writer = RawWriter::new(OutputFile::create(&arguments.output)?, width, height)?;
     let mut count = 0;
@@ -36,6 +39,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Runs the command.
 #[cfg(not(feature = "ffmpeg"))]
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (clip, output) = (arguments.clip.display(), arguments.output.display());
+    let Arguments { clip, output, track: _ } = arguments;
+    let (clip, output) = (clip.display(), output.display());
     anyhow::bail!("{clip} cannot be decoded into {output}: this program was built without the feature ffmpeg")
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use repr::ClipName;
 
 use crate::commands::inspect;
 
@@ -17,14 +18,14 @@ pub struct Arguments {
     output: PathBuf,
     /// Name of the clip, which the foreign format does not store; `inflate` writes NAME.raw.
     #[arg(long, default_value = "0")]
-    name: String,
+    name: ClipName,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let foreign = inspect::read(&arguments.foreign)?;
     let context = || arguments.foreign.display().to_string();
-    let representation = archive::import(&foreign, &arguments.name).with_context(context)?;
+    let representation = archive::import(&foreign, arguments.name.as_str()).with_context(context)?;
     let bytes = archive::encode(&representation);
     output::write_whole(&arguments.output, &bytes)?;
     let table = inspect::table(&arguments.output.display().to_string(), &bytes)?;

@@ -2,16 +2,24 @@
 
 use std::path::PathBuf;
 
+use repr::ClipName;
+
 /// Write a target cache: a clip's frames at decoder resolution, and the evaluators' outputs if evaluators are given.
 ///
 /// `hnerv train --clip FILE` takes it in place of the clip, on machines without FFmpeg too.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The clip: HEVC, H.264 or AV1, 8-bit 4:2:0.
+    /// The clip: HEVC, H.264 or AV1 in any common container, 8-bit 4:2:0.
     clip: PathBuf,
     /// The file to write.
     #[arg(short, long)]
     output: PathBuf,
+    /// Which of the clip's video tracks, counted from 0 (attached pictures left out).
+    #[arg(long, value_name = "N", default_value = "0")]
+    track: usize,
+    /// What archives call the clip [default: its file name without the extension].
+    #[arg(long)]
+    name: Option<ClipName>,
     /// Columns and rows of the decoder's frames.
     #[arg(long, default_value = "512x384", value_parser = parse_size)]
     size: (usize, usize),
@@ -42,10 +50,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     use crate::footage;
 
-    let Arguments { clip, output, size, segnet, posenet, threads } = arguments;
+    let Arguments { clip, output, track, name, size, segnet, posenet, threads } = arguments;
     cli::watch_interrupts()?;
     let mut evaluators = footage::evaluators(segnet.as_deref().zip(posenet.as_deref()), *threads)?;
-    let (info, count) = dataset::convert(clip, output, *size, footage::stack(&mut evaluators), &cli::interrupted)
+    let source = dataset::ClipSource { path: clip, track: *track, name: name.as_ref() };
+    let (info, count) = dataset::convert(source, output, *size, footage::stack(&mut evaluators), &cli::interrupted)
         .map_err(footage::command_error)?;
     let bytes = std::fs::metadata(output).with_context(|| output.display().to_string())?.len();
     let line = format!("{}: {count} frames of {}x{}, {bytes} bytes", output.display(), info.width, info.height);
@@ -55,7 +64,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Runs the command.
 #[cfg(not(feature = "ffmpeg"))]
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (clip, output) = (arguments.clip.display(), arguments.output.display());
+    let Arguments { clip, output, track: _, name: _, .. } = arguments;
+    let (clip, output) = (clip.display(), output.display());
     anyhow::bail!("{clip} cannot be decoded into {output}: this program was built without the feature ffmpeg")
 }
 

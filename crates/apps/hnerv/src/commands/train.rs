@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use cli::Progress;
+use dataset::ClipSource;
 use evaluate::Evaluation;
 use metric::Score;
+use recipe::tables::ClipTable;
 use recipe::{Recipe, RecipeFile};
 use report::RunFolder;
+use repr::ClipName;
 use run::{Device, Job, Observer, Outcome, Status};
 
 use crate::footage;
@@ -23,6 +26,12 @@ pub struct Arguments {
     /// The clip, instead of the recipe's: a video, or a target cache made by `hnerv targets`.
     #[arg(long)]
     clip: Option<PathBuf>,
+    /// Which of the clip's video tracks, counted from 0 (attached pictures left out) [default: the recipe's, or 0 with --clip].
+    #[arg(long, value_name = "N")]
+    track: Option<usize>,
+    /// What the archive calls the clip; `inflate` writes NAME.raw [default: the clip's file name without the extension].
+    #[arg(long)]
+    name: Option<ClipName>,
     /// SegNet-style evaluator (ONNX), instead of the recipe's.
     #[arg(long, requires = "posenet")]
     segnet: Option<PathBuf>,
@@ -49,9 +58,10 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut recipe = Recipe::read(&arguments.config, &arguments.set)?;
-    if let Some(clip) = &arguments.clip {
-        recipe = recipe.with_clip(clip.clone());
-    }
+    let mut clip = arguments.clip.clone().map_or_else(|| recipe.clip().clone(), ClipTable::new);
+    clip.track = arguments.track.unwrap_or(clip.track);
+    clip.name = arguments.name.clone().or(clip.name);
+    recipe = recipe.with_clip(clip);
     if let Some((segnet, posenet)) = arguments.segnet.clone().zip(arguments.posenet.clone()) {
         recipe = recipe.with_evaluators(segnet, posenet);
     }
@@ -65,7 +75,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     cli::watch_interrupts()?;
     let paths = recipe.evaluators().map(|paths| (&*paths.segnet, &*paths.posenet));
     let mut evaluators = footage::evaluators(paths, arguments.threads)?;
-    let dataset = footage::load(&recipe.clip().path, recipe.decoder().output_size(), footage::stack(&mut evaluators))?;
+    let ClipTable { path, track, name, .. } = recipe.clip();
+    let source = ClipSource { path, track: *track, name: name.as_ref() };
+    let dataset = footage::load(source, recipe.decoder().output_size(), footage::stack(&mut evaluators))?;
     let clip = dataset.clip()?;
     eprintln!(
         "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
@@ -114,7 +126,13 @@ fn located(file: RecipeFile, path: &Path, source: Option<&str>) -> anyhow::Resul
         };
         bail!("the {what} {} is absent{source}; or give {else_}", path.display());
     }
-    path.canonicalize().context(path.display().to_string())
+    let path = path.canonicalize().context(path.display().to_string())?;
+    // What TOML cannot hold.
+    ensure!(
+        path.to_str().is_some(),
+        "{path:?}: a run folder keeps this path, which is not UTF-8; move or rename the file"
+    );
+    Ok(path)
 }
 
 /// An evaluation in words.

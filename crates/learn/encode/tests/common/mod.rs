@@ -57,7 +57,7 @@ pub fn source(samples: usize) -> Source {
 #[allow(dead_code, reason = "not every test that shares this module compares with an original")]
 pub fn original(source: &Source) -> Dataset {
     let info = DatasetInfo {
-        name: "clip".into(),
+        name: "clip".parse().unwrap(),
         clip_bytes: NonZeroU64::new(10_000).unwrap(),
         clip_height: SIZE.0,
         clip_width: SIZE.1,

@@ -26,7 +26,7 @@ pub fn scene(frames: usize) -> Dataset {
 /// The scene under another name.
 pub fn scene_of(name: &str, frames: usize) -> Dataset {
     let info = DatasetInfo {
-        name: name.into(),
+        name: name.parse().unwrap(),
         clip_bytes: NonZeroU64::new(100_000).unwrap(),
         clip_height: HEIGHT,
         clip_width: WIDTH,
@@ -69,7 +69,7 @@ pub fn recipe() -> RecipeTable {
     };
     let int8 = StageTable { name: "int8".into(), epochs: 2, learning_rate: 1e-3, quantized: true, ..pixels.clone() };
     RecipeTable {
-        clip: ClipTable { path: "scene.mkv".into(), source: None },
+        clip: ClipTable::new("scene.mkv"),
         evaluators: None,
         decoder,
         training: TrainingTable { batch: 2, evaluate_every: 2, ..Default::default() },
