@@ -42,9 +42,14 @@ impl Bench {
 
     /// The standard output of a command that succeeds.
     pub fn succeeds(&self, arguments: &str) -> String {
-        let output = self.command(arguments).output().unwrap();
+        self.succeeds_command(self.command(arguments))
+    }
+
+    /// As [`succeeds`](Self::succeeds).
+    pub fn succeeds_command(&self, mut command: Command) -> String {
+        let output = command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "hnerv {arguments}: {errors}");
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {errors}");
         String::from_utf8(output.stdout).unwrap()
     }
 
