@@ -18,13 +18,13 @@ use ffmpeg_next as ffmpeg;
 use frames::{Plane8, RgbFrame, yuv420_to_rgb};
 
 use crate::error::{MAX_SIDE, VideoError};
-use crate::{container, ffi, h264};
+use crate::{container, ffi, nal};
 
 /// The demuxers that a file may choose among; none of them opens a second file.
 const FORMATS: &str = "matroska,mov,mpegts,avi,flv,hevc,h264,obu,av1,ivf";
 
-/// Those that read by an index of samples, which they have from the file's head (or tail).
-const INDEXED: [&str; 2] = ["mov,mp4,m4a,3gp,3g2,mj2", "avi"];
+/// The one that reads by the container's index of samples.
+const INDEXED: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 
 /// A clip being decoded: an iterator over its frames in presentation order, cropped as the stream says, rotation ignored.
 ///
@@ -74,7 +74,7 @@ impl Clip {
             return Err(VideoError::CutOff { path, missing });
         }
         check_transport(&path, &file, &input, stream)?;
-        let first_packet = match next_packet(&mut input, stream) {
+        let first_packet = match first_packet(&mut input, stream, &parameters) {
             Ok(Some(packet)) => packet,
             Ok(None) => return Err(VideoError::NoFrames { path }),
             Err(cause) => return Err(VideoError::Damaged { path, frames: 0, cause }),
@@ -278,7 +278,7 @@ fn choose(path: &Path, input: &mut Input, track: usize) -> Result<(usize, Parame
 
 /// What the container's index, as far as it is known, places behind the end of a file of `length` bytes.
 fn missing_samples(input: &Input, stream: usize, length: u64) -> Option<String> {
-    if !INDEXED.contains(&input.format().name()) {
+    if input.format().name() != INDEXED {
         return None;
     }
     let end = ffi::end_of_samples(&input.stream(stream)?);
@@ -309,14 +309,29 @@ fn next_packet(input: &mut Input, stream: usize) -> Result<Option<Packet>, ffmpe
     }
 }
 
+/// The packet to begin with; nothing where there is none. Of HEVC that is the first picture that needs none before it: what stands
+/// before it FFmpeg decoded from grey frames until its version 7, and drops since.
+fn first_packet(input: &mut Input, stream: usize, parameters: &Parameters) -> Result<Option<Packet>, ffmpeg::Error> {
+    loop {
+        let packet = next_packet(input, stream)?;
+        match &packet {
+            Some(packet) if parameters.id() == codec::Id::HEVC && !is_start(packet, parameters) => {}
+            _ => return Ok(packet),
+        }
+    }
+}
+
+fn is_start(packet: &Packet, parameters: &Parameters) -> bool {
+    nal::is_start(parameters.id(), packet.data().unwrap_or_default(), ffi::extradata(parameters))
+}
+
 /// A decoder that gives an error instead of a patched frame.
 ///
 /// H.264 that does not begin with an IDR picture was cut out of a longer clip. Its first pictures may mark others as no longer
 /// needed that are gone, which harms no frame; but a decoder that stops at errors stops there. Such a clip goes to one that
 /// goes on and says of each frame whether it is patched, which holds for all its frames only in a single thread.
 fn start_decoder(parameters: Parameters, first: &Packet) -> Result<decoder::Video, ffmpeg::Error> {
-    let data = first.data().unwrap_or_default();
-    let is_cut_out = parameters.id() == codec::Id::H264 && !h264::is_idr(data, ffi::extradata(&parameters));
+    let is_cut_out = !is_start(first, &parameters);
     let mut context = codec::Context::from_parameters(parameters)?;
     if !is_cut_out {
         context.set_threading(threading::Config::kind(threading::Type::Frame));

@@ -103,7 +103,11 @@ pub enum VideoError {
         missing: String,
     },
     /// A transport stream lacks packets that it counts.
-    #[error("{}: is damaged: packets are missing at byte {offset}; get the whole file", path.display())]
+    #[error(
+        "{}: is damaged: packets are missing at byte {offset}; get the whole file, or, if it is several joined, copy it into \
+         Matroska (ffmpeg -c copy)",
+        path.display()
+    )]
     Gap {
         /// The file.
         path: PathBuf,

@@ -9,7 +9,7 @@ mod clip;
 mod container;
 mod error;
 mod ffi;
-mod h264;
+mod nal;
 
 pub use clip::Clip;
 pub use error::{MAX_SIDE, VideoError};

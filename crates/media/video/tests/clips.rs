@@ -271,6 +271,17 @@ fn a_cut_off_recording_without_a_stated_size_never_gives_part_of_a_frame() {
 }
 
 #[test]
+fn hevc_begins_with_a_picture_that_needs_no_other() {
+    // Without its first frame the stream begins with pictures that refer to it, until the key picture that is frame 6.
+    let bytes = fs::read(asset("hevc.ts")).unwrap();
+    let packets: Vec<&[u8]> = bytes.chunks(188).collect();
+    let mut starts = (0..packets.len()).filter(|&at| packets[at][1..3] == [0x41, 0]);
+    let (first, second) = (starts.next().unwrap(), starts.next().unwrap());
+    let frames = decode_bytes("late.ts", &[&packets[..first], &packets[second..]].concat().concat()).unwrap();
+    assert!(frames == decode(&asset("hevc.mkv")).unwrap()[6..], "{} frames", frames.len());
+}
+
+#[test]
 fn a_cut_off_flv_or_transport_stream_gives_whole_frames_alone() {
     for name in ["h264.flv", "h264.ts"] {
         let whole = decode(&asset(name)).unwrap();
