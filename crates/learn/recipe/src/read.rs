@@ -137,6 +137,17 @@ learning_rate = 1e-3
     }
 
     #[test]
+    fn a_clip_s_track_and_name_are_kept() {
+        let recipe = parse(RECIPE, &["clip.track=1", "clip.name=road.one"]).unwrap();
+        assert_eq!((recipe.clip().track, recipe.clip().name.as_ref().unwrap().as_str()), (1, "road.one"));
+        assert_eq!(parse(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
+        assert!(!parse(RECIPE, &[]).unwrap().to_toml().unwrap().contains("track"));
+        let message = parse(&RECIPE.replace("[clip]", "[clip]\nname = \"a/b\""), &[]).unwrap_err();
+        assert!(message.contains("line 3") && message.contains("plain file name"), "{message}");
+        assert!(parse(RECIPE, &["clip.track=-1"]).is_err());
+    }
+
+    #[test]
     fn overrides_reach_nested_keys_and_lists() {
         let recipe =
             parse(RECIPE, &["training.batch=5", "stage.0.epochs=7", "clip.path=other.mkv", "stage.0.loss.ssim=0.5"])
