@@ -10,6 +10,7 @@ use evaluate::evaluate;
 use frames::RgbFrame;
 use recipe::tables::{LossTable, RecipeTable, StageTable};
 use report::RunFolder;
+use repr::ClipName;
 use run::{Device, Outcome};
 
 /// As `--embed "" --enc_dim 64_16 --dec_strds 5 4 4 2 2 --ks 0_1_5 --reduce 1.2 --lower_width 6 --act gelu --out_bias tanh` of
@@ -34,7 +35,7 @@ const SIZE: (usize, usize) = (640, 1280);
 /// A gradient that brightens from frame to frame; the last one has no partner.
 fn scene() -> Dataset {
     let info = DatasetInfo {
-        name: "scene".into(),
+        name: ClipName::new("scene").unwrap(),
         clip_bytes: NonZeroU64::new(100_000).unwrap(),
         clip_height: SIZE.0,
         clip_width: SIZE.1,
