@@ -53,9 +53,14 @@ fn evaluators_give_what_onnx_runtime_gives() {
     let Some(library) = testdata::onnxruntime() else { return };
     let environment = ort::init_from(library).unwrap().build().unwrap();
     let found = |path: &str| testdata::shared(path);
-    let segnets = [Some(testdata::asset("segnet-demo.onnx")), found("evaluators/segnet-road.onnx")];
+    let segnets = [
+        Some(testdata::asset("segnet-demo.onnx")),
+        found("evaluators/segnet-road.onnx"),
+        found("cases/u-convtranspose.onnx"),
+        found("cases/u-d2s.onnx"),
+    ];
     let posenets = [Some(testdata::asset("posenet-demo.onnx")), found("evaluators/posenet-road.onnx")];
-    let known = |paths: [Option<PathBuf>; 2]| paths.into_iter().flatten();
-    known(segnets).for_each(|path| agree::<4>(&environment, &path, [3, 384, 512]));
-    known(posenets).for_each(|path| agree::<2>(&environment, &path, [12, 192, 256]));
+    let known = |paths: &[Option<PathBuf>]| paths.iter().flatten().cloned().collect::<Vec<PathBuf>>();
+    known(&segnets).into_iter().for_each(|path| agree::<4>(&environment, &path, [3, 384, 512]));
+    known(&posenets).into_iter().for_each(|path| agree::<2>(&environment, &path, [12, 192, 256]));
 }

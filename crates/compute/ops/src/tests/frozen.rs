@@ -135,6 +135,7 @@ fn all_others<B: FrozenOps + AutodiffBackend>() {
     agree(Op::Pad { before: vec![0, 1, 2, 0], after: vec![0, 0, 3, 1], value: 0.5 }, image);
     agree(Op::Reshape { shape: vec![6, 72] }, image);
     agree(Op::Transpose { order: vec![2, 0, 3, 1] }, image);
+    agree(Op::Transpose { order: vec![0, 1, 4, 2, 5, 3] }, &[&[2, 3, 2, 3, 4, 5]]);
     agree(Op::Expand { shape: vec![2, 3, 4, 5] }, &[&[2, 1, 4, 1]]);
     agree(Op::Softmax { axis: 1 }, image);
 }

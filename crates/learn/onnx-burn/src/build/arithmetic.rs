@@ -1,13 +1,12 @@
 //! Functions of elements, sums and products.
 
-use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
-
+use super::activations as curves;
 use super::call::{Call, Value, axes};
 use super::fault::{Fault, Result};
 use super::fold::widen;
 use crate::constant::{Constant, Data};
 use ops::frozen::{Binary, Conv, Op, Reduction, broadcast};
-use ops::frozen::{Builder, Program, Step};
+use ops::frozen::{Program, Step};
 
 impl Call<'_> {
     /// A function of one tensor's elements.
@@ -31,25 +30,24 @@ impl Call<'_> {
                 let one = p.constant(1.0);
                 p.push(Step::Div(one, x))
             }),
-            "Abs" => Program::new(absolute),
-            "LeakyRelu" => {
-                let slope = alpha.unwrap_or(0.01);
-                Program::new(|p, x| {
-                    let (negative, positive) = (p.push(Step::Neg(x)), p.push(Step::Relu(x)));
-                    let below = p.push(Step::Relu(negative));
-                    let slope = p.constant(slope);
-                    let below = p.push(Step::Mul(slope, below));
-                    p.push(Step::Sub(positive, below))
-                })
+            "Abs" => Program::new(curves::absolute),
+            "LeakyRelu" => Program::new(|p, x| curves::leaky_relu(p, x, alpha.unwrap_or(0.01))),
+            "Elu" => Program::new(|p, x| curves::elu(p, x, alpha.unwrap_or(1.0), 1.0)),
+            "Celu" => {
+                let alpha = alpha.unwrap_or(1.0);
+                Program::new(|p, x| curves::elu(p, x, alpha, 1.0 / alpha))
             }
-            "HardSigmoid" => Program::new(|p, x| hard_sigmoid(p, x, alpha.unwrap_or(0.2), beta.unwrap_or(0.5))),
-            "HardSwish" => Program::new(|p, x| {
-                let gate = hard_sigmoid(p, x, 1.0 / 6.0, 0.5);
-                p.push(Step::Mul(x, gate))
-            }),
+            "Selu" => {
+                let gamma = self.float("gamma", curves::SELU_GAMMA);
+                Program::new(|p, x| curves::selu(p, x, alpha.unwrap_or(curves::SELU_ALPHA), gamma))
+            }
+            "Softsign" => Program::new(curves::softsign),
+            "Mish" => Program::new(curves::mish),
+            "HardSigmoid" => Program::new(|p, x| curves::hard_sigmoid(p, x, alpha.unwrap_or(0.2), beta.unwrap_or(0.5))),
+            "HardSwish" => Program::new(curves::hard_swish),
             "Gelu" => match self.text("approximate") {
-                "tanh" => Program::new(gelu_tanh),
-                _ => Program::new(gelu_erf),
+                "tanh" => Program::new(curves::gelu_tanh),
+                _ => Program::new(curves::gelu_erf),
             },
             "Clip" => {
                 let bound = |call: &Self, index: usize, name: &str, open: f32| -> Result<f32> {
@@ -75,7 +73,7 @@ impl Call<'_> {
     fn softplus(&mut self) -> Result<Value> {
         let x = self.input(0)?;
         let tail = Program::new(|p, x| {
-            let size = absolute(p, x);
+            let size = curves::absolute(p, x);
             let size = p.push(Step::Neg(size));
             let (tail, one) = (p.push(Step::Exp(size)), p.constant(1.0));
             p.push(Step::Add(tail, one))
@@ -84,6 +82,24 @@ impl Call<'_> {
         let tail = self.emit(Op::Log, vec![tail])?;
         let relu = self.pointwise(Program::new(|p, x| p.push(Step::Relu(x))), x)?;
         self.combine(Binary::Add, relu, tail)
+    }
+
+    /// `x` above 0, `slope * x` below; the slope's dimensions are repeated to those of `x`.
+    pub(super) fn prelu(&mut self) -> Result<Value> {
+        let (x, slope) = (self.input(0)?, self.input(1)?);
+        if let Value::Constant(value) = &slope
+            && let Some(slope) = value.as_scalar()
+        {
+            return self.pointwise(Program::new(|p, x| curves::leaky_relu(p, x, slope)), x);
+        }
+        let (shape, slopes) = (self.shape(&x), self.shape(&slope));
+        if broadcast(&widen(&slopes, shape.len()), &shape).as_ref() != Some(&shape) || slopes.len() > shape.len() {
+            return Err(format!("slopes of {slopes:?} for an input of {shape:?}").into());
+        }
+        let below = self.pointwise(Program::new(curves::below_zero), x.clone())?;
+        let above = self.pointwise(Program::new(|p, x| p.push(Step::Relu(x))), x)?;
+        let scaled = self.combine(Binary::Mul, below, slope)?;
+        self.combine(Binary::Sub, above, scaled)
     }
 
     /// An operation on two tensors, or on more, one after another.
@@ -277,44 +293,4 @@ impl Call<'_> {
         let normalized = self.emit(Op::Softmax { axis: 1 }, vec![flat])?;
         self.reshaped(normalized, shape)
     }
-}
-
-fn absolute(p: &mut Builder, x: usize) -> usize {
-    let (negative, positive) = (p.push(Step::Neg(x)), p.push(Step::Relu(x)));
-    let negative = p.push(Step::Relu(negative));
-    p.push(Step::Add(positive, negative))
-}
-
-fn hard_sigmoid(p: &mut Builder, x: usize, alpha: f32, beta: f32) -> usize {
-    let (alpha, beta) = (p.constant(alpha), p.constant(beta));
-    let scaled = p.push(Step::Mul(alpha, x));
-    let shifted = p.push(Step::Add(scaled, beta));
-    p.push(Step::Clip(shifted, 0.0, 1.0))
-}
-
-/// x * (1 + erf(x / sqrt(2))) / 2 (Hendrycks and Gimpel 2016).
-fn gelu_erf(p: &mut Builder, x: usize) -> usize {
-    let scale = p.constant(FRAC_1_SQRT_2);
-    let scaled = p.push(Step::Mul(x, scale));
-    let curve = p.push(Step::Erf(scaled));
-    half_of_one_plus(p, x, curve)
-}
-
-/// Its approximation x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2.
-fn gelu_tanh(p: &mut Builder, x: usize) -> usize {
-    let square = p.push(Step::Mul(x, x));
-    let cube = p.push(Step::Mul(square, x));
-    let (weight, scale) = (p.constant(0.044_715), p.constant(FRAC_2_PI.sqrt()));
-    let cube = p.push(Step::Mul(weight, cube));
-    let sum = p.push(Step::Add(x, cube));
-    let sum = p.push(Step::Mul(scale, sum));
-    let curve = p.push(Step::Tanh(sum));
-    half_of_one_plus(p, x, curve)
-}
-
-fn half_of_one_plus(p: &mut Builder, x: usize, curve: usize) -> usize {
-    let (one, half) = (p.constant(1.0), p.constant(0.5));
-    let gate = p.push(Step::Add(curve, one));
-    let gate = p.push(Step::Mul(half, gate));
-    p.push(Step::Mul(x, gate))
 }

@@ -110,9 +110,15 @@ impl Call<'_> {
             Data::Float(values) => values.len(),
             Data::Int(values) => values.len(),
         };
+        self.spend(count)?;
+        Ok(Value::Constant(Arc::new(constant)))
+    }
+
+    /// Sets elements that are computed now off against those that the whole file may have.
+    pub fn spend(&mut self, count: usize) -> Result<()> {
         let left = self.budget.checked_sub(count);
         *self.budget = left.ok_or("the constants computed up to here are too large")?;
-        Ok(Value::Constant(Arc::new(constant)))
+        Ok(())
     }
 
     /// The result of an operation: computed now from constants alone, else a node's.

@@ -24,7 +24,7 @@ impl Windows {
 
 impl Call<'_> {
     /// Two numbers of an attribute, rows and columns.
-    fn two(&self, name: &str) -> Result<Option<[usize; 2]>> {
+    pub(super) fn two(&self, name: &str) -> Result<Option<[usize; 2]>> {
         let Some(list) = self.int_list(name).filter(|list| !list.is_empty()) else { return Ok(None) };
         let sizes: Option<Vec<usize>> = list.iter().map(|&value| usize::try_from(value).ok()).collect();
         let sizes = sizes.and_then(|sizes| <[usize; 2]>::try_from(sizes).ok());

@@ -4,14 +4,17 @@
 //! is a constant until it depends on the network's input; [`Call::emit`] computes the one and adds a node for the other, so
 //! each operation is written once for both.
 
+mod activations;
 mod arithmetic;
 mod call;
 mod convolution;
+mod einsum;
 mod fault;
 mod fold;
 mod normalization;
 mod resize;
 mod shapes;
+mod transposed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,7 +108,10 @@ impl Call<'_> {
             "Slice" => self.slice(),
             "Gather" => self.gather(),
             "Pad" => self.pad(),
+            "DepthToSpace" => self.depth_to_space(),
+            "SpaceToDepth" => self.space_to_depth(),
             "Conv" => self.conv(),
+            "ConvTranspose" => self.conv_transpose(),
             "MaxPool" => self.max_pool(),
             "AveragePool" => self.average_pool(),
             "GlobalAveragePool" => self.global_average_pool(),
@@ -117,6 +123,8 @@ impl Call<'_> {
             "ReduceMean" | "ReduceSum" => self.reduce(),
             "MatMul" => self.matmul(),
             "Gemm" => self.gemm(),
+            "Einsum" => self.einsum(),
+            "PRelu" => self.prelu(),
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" => self.binary(),
             _ => self.unary(),
         };

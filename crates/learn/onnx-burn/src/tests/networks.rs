@@ -132,6 +132,21 @@ fn what_is_not_supported_is_named_with_its_node() {
         vec![ints("dims", &[1 << 40, 1 << 40])],
     );
     assert!(refusal(&huge).contains("too large"));
+    let upscaled = |attributes: Vec<Attribute>| {
+        refusal(&tiny(vec![node("ConvTranspose", "x w", "y", attributes)], vec![weights("w", &[4, 2, 3, 3])]))
+    };
+    assert!(upscaled(vec![list("pads", &[9, 9, 9, 9])]).contains("leave nothing"));
+    assert!(upscaled(vec![int("group", 3)]).contains("does not fit 4 channels"));
+    assert!(upscaled(vec![list("strides", &[1 << 40, 1])]).contains("too large"));
+    assert!(upscaled(vec![list("strides", &[1 << 14, 1 << 14])]).contains("too large"));
+    let blocks = tiny(vec![node("DepthToSpace", "x", "y", vec![int("blocksize", 3)])], vec![]);
+    assert!(refusal(&blocks).contains("no blocks of 3x3"));
+    let slopes = tiny(vec![node("PRelu", "x c", "y", vec![])], vec![weights("c", &[2, 2, 4, 6, 7])]);
+    assert!(refusal(&slopes).contains("slopes of [2, 2, 4, 6, 7]"));
+    for equation in ["bchw", "bchw,cd->bdz", "bchw,cd->bdhh", "bchw,wd->bchd", "bc?w,cd", "b...,cd->...->d", ""] {
+        let sum = node("Einsum", "x c", "y", vec![text("equation", equation)]);
+        assert!(refusal(&tiny(vec![sum], vec![weights("c", &[4, 3])])).contains("(Einsum)"), "{equation}");
+    }
     let unread = tiny(vec![node("Relu", "x", "z", vec![]), node("Neg", "c", "y", vec![])], vec![weights("c", &[5])]);
     assert!(refusal(&unread).contains("does not depend"));
 }

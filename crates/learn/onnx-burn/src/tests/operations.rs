@@ -62,12 +62,31 @@ fn scalar(name: &str, value: f32) -> proto::Tensor {
 
 #[test]
 fn functions_of_elements() {
-    let simple =
-        ["Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Neg", "Abs", "Softplus", "HardSwish", "Identity", "LeakyRelu"];
+    let simple = [
+        "Relu",
+        "Sigmoid",
+        "Tanh",
+        "Erf",
+        "Exp",
+        "Neg",
+        "Abs",
+        "Softplus",
+        "HardSwish",
+        "Identity",
+        "LeakyRelu",
+        "Elu",
+        "Celu",
+        "Selu",
+        "Mish",
+        "Softsign",
+    ];
     let mut cases: Vec<(&str, Tiny)> = simple.map(|op| (op, one(op, vec![], vec![]))).into();
     cases.extend(["Sqrt", "Log", "Reciprocal"].map(|op| (op, positive(one(op, vec![], vec![])))));
     cases.extend([
         ("LeakyRelu of 0.3", one("LeakyRelu", vec![float("alpha", 0.3)], vec![])),
+        ("Elu of 0.3", one("Elu", vec![float("alpha", 0.3)], vec![])),
+        ("Celu of 0.7", one("Celu", vec![float("alpha", 0.7)], vec![])),
+        ("Selu of others", one("Selu", vec![float("alpha", 0.7), float("gamma", 1.4)], vec![])),
         ("HardSigmoid", one("HardSigmoid", vec![float("alpha", 0.4), float("beta", 0.6)], vec![])),
         ("Gelu", old(20, one("Gelu", vec![], vec![]))),
         ("Gelu of tanh", old(20, one("Gelu", vec![text("approximate", "tanh")], vec![]))),
@@ -121,6 +140,128 @@ fn convolutions() {
         ("same upper", conv(4, [2, 4], vec![text("auto_pad", "SAME_UPPER"), list("strides", &[1, 2])])),
         ("same lower", conv(4, [2, 4], vec![text("auto_pad", "SAME_LOWER"), list("strides", &[2, 2])])),
         ("valid", conv(4, [2, 4], vec![text("auto_pad", "VALID"), list("kernel_shape", &[2, 4])])),
+    ]);
+}
+
+#[test]
+fn slopes_below_zero() {
+    let slopes = |dims: &[i64]| one("PRelu", vec![], vec![weights("slope", dims)]);
+    let computed = vec![
+        node("ReduceMean", "x axes", "mean", vec![]),
+        node("Sigmoid", "mean", "slope", vec![]),
+        node("PRelu", "x slope", "y", vec![]),
+    ];
+    all(vec![
+        ("of one", slopes(&[1])),
+        ("of channels", slopes(&[4, 1, 1])),
+        ("of columns", slopes(&[7])),
+        ("of every element", slopes(&[2, 4, 6, 7])),
+        ("computed", tiny(computed, vec![ints("axes", &[2, 3])])),
+    ]);
+    // Far out nothing overflows.
+    for op in ["Elu", "Celu", "Selu", "Mish", "Softsign"] {
+        let input = [1, 4, 1, 1];
+        let network = read(&encode(&Tiny { input, ..one(op, vec![], vec![]) }), input).unwrap();
+        let (_, y, gradient) = run(&network, &[-1e4, -200.0, 200.0, 1e4], input, Some(&[1.0; 4]));
+        assert!(y.iter().chain(&gradient).all(|value| value.is_finite()), "{op}: {y:?}, {gradient:?}");
+    }
+}
+
+#[test]
+fn transposed_convolutions() {
+    // Five channels from four, or six from four in two groups.
+    let conv = |kernel: [i64; 2], attributes: Vec<Attribute>| {
+        one("ConvTranspose", attributes, vec![weights("w", &[4, 5, kernel[0], kernel[1]]), weights("bias", &[5])])
+    };
+    let grouped = |attributes: Vec<Attribute>| {
+        let attributes = [vec![int("group", 2)], attributes].concat();
+        one("ConvTranspose", attributes, vec![weights("w", &[4, 3, 3, 2])])
+    };
+    let two = |name: &str, rows: i64, columns: i64| list(name, &[rows, columns]);
+    let same = |mode: &str, strides: [i64; 2]| vec![text("auto_pad", mode), list("strides", &strides)];
+    all(vec![
+        ("plain", conv([3, 3], vec![])),
+        ("of one element", conv([1, 1], vec![two("strides", 2, 3)])),
+        ("as networks upsample", conv([2, 2], vec![two("strides", 2, 2)])),
+        ("overlapping", conv([4, 4], vec![two("strides", 2, 2), list("pads", &[1, 1, 1, 1])])),
+        (
+            "with output padding",
+            conv([3, 3], vec![two("strides", 2, 2), list("pads", &[1; 4]), two("output_padding", 1, 1)]),
+        ),
+        ("uneven", conv([3, 4], vec![two("strides", 3, 2), list("pads", &[2, 0, 1, 3])])),
+        ("far apart", conv([2, 3], vec![two("strides", 5, 4), two("output_padding", 4, 2)])),
+        ("dilated", conv([3, 2], vec![two("dilations", 2, 3), two("strides", 3, 2), list("pads", &[1, 2, 0, 1])])),
+        ("dilated by its stride", conv([3, 3], vec![two("dilations", 2, 2), two("strides", 2, 2)])),
+        ("cut deep", conv([2, 2], vec![list("pads", &[3, 1, 2, 4]), two("strides", 2, 2)])),
+        ("grouped", grouped(vec![two("strides", 2, 1), list("pads", &[1, 0, 0, 1])])),
+        (
+            "depthwise",
+            one("ConvTranspose", vec![int("group", 4), two("strides", 2, 2)], vec![weights("w", &[4, 1, 3, 3])]),
+        ),
+        ("same upper", conv([3, 4], same("SAME_UPPER", [2, 1]))),
+        ("same lower", conv([4, 3], same("SAME_LOWER", [2, 2]))),
+        ("same of a small kernel", conv([1, 2], same("SAME_UPPER", [2, 3]))),
+        ("valid", conv([2, 3], vec![text("auto_pad", "VALID"), two("strides", 2, 2), list("kernel_shape", &[2, 3])])),
+        ("of a size", conv([3, 3], vec![two("output_shape", 12, 15), two("strides", 2, 2)])),
+        (
+            "of a size and mode",
+            conv([3, 4], vec![two("output_shape", 11, 14), two("strides", 2, 2), text("auto_pad", "SAME_UPPER")]),
+        ),
+    ]);
+}
+
+#[test]
+fn channels_and_pixels() {
+    let moved = |op: &str, mode: Option<&str>, input: [usize; 4]| {
+        let mode = mode.map(|mode| text("mode", mode));
+        Tiny { input, ..one(op, [int("blocksize", 2)].into_iter().chain(mode).collect(), vec![]) }
+    };
+    all(vec![
+        ("DepthToSpace", moved("DepthToSpace", None, [2, 12, 3, 5])),
+        ("DepthToSpace by blocks", moved("DepthToSpace", Some("DCR"), [2, 12, 3, 5])),
+        ("DepthToSpace by channels", moved("DepthToSpace", Some("CRD"), [2, 12, 3, 5])),
+        ("SpaceToDepth", moved("SpaceToDepth", None, [2, 3, 6, 10])),
+    ]);
+}
+
+#[test]
+fn sums_by_letters() {
+    let of_one = |equation: &str| one("Einsum", vec![text("equation", equation)], vec![]);
+    let by = |equation: &str, dims: &[i64]| one("Einsum", vec![text("equation", equation)], vec![weights("c", dims)]);
+    let with_itself = tiny(vec![node("Einsum", "x x", "y", vec![text("equation", "bchw,bdhw->bcd")])], vec![]);
+    let three = tiny(
+        vec![node("Einsum", "x c d", "y", vec![text("equation", "bchw,cd,dk->bkhw")])],
+        vec![weights("c", &[4, 3]), weights("d", &[3, 5])],
+    );
+    let square = |equation: &str| Tiny { input: [2, 3, 5, 5], ..of_one(equation) };
+    all(vec![
+        ("transposed", of_one("bchw->hbwc")),
+        ("summed", of_one("bchw->bw")),
+        ("all in the alphabet's order", of_one("dcba")),
+        ("diagonal", square("bcii->bci")),
+        ("trace", square("bcii->bc")),
+        ("trace without an arrow", square("bcii")),
+        ("the rest", of_one("...hw->...wh")),
+        ("channels mixed", by("bchw,ck->bkhw", &[4, 5])),
+        (
+            "channels mixed first",
+            tiny(
+                vec![node("Einsum", "c x", "y", vec![text("equation", "k c, b c h w -> b k h w")])],
+                vec![weights("c", &[5, 4])],
+            ),
+        ),
+        ("by batches", by("bchw,bwk->bchk", &[2, 7, 3])),
+        ("weighted", by("bchw,bc->bhw", &[2, 4])),
+        ("element by element", by("bchw,bchw->bchw", &[2, 4, 6, 7])),
+        ("gated", by("bchw,bc->bchw", &[2, 4])),
+        ("outer", by("bchw,k->kbchw", &[3])),
+        ("without an arrow", by("bchw,wk", &[7, 3])),
+        ("of all but the last", by("...w,wk->...k", &[7, 3])),
+        ("the rest repeated", by("...hw,...wk->...hk", &[1, 4, 7, 3])),
+        ("the rest of ones", by("...w,...w->...", &[1, 4, 1, 7])),
+        ("summed on one side", by("bchw,bk->bc", &[2, 3])),
+        ("with itself", with_itself),
+        ("of three", three),
     ]);
 }
 
