@@ -50,12 +50,12 @@ pub enum Problem {
         /// Dimensions of the input given.
         given: Vec<usize>,
     },
-    /// An output of another rank than asked for.
-    #[error("the model gives an output of {found:?}, one of {rank} dimensions is needed; give another model")]
+    /// Another output than is needed.
+    #[error("the model gives an output of {found:?}, {needed} is needed; give another model")]
     Output {
         /// Its dimensions.
         found: Vec<usize>,
-        /// The rank asked for.
-        rank: usize,
+        /// What they must be.
+        needed: String,
     },
 }

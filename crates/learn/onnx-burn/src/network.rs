@@ -22,8 +22,8 @@ pub struct Network<B: FrozenOps> {
     path: PathBuf,
     model: Model,
     device: B::Device,
-    /// Ready graphs, the latest used last.
-    plans: Mutex<Vec<Arc<Plan<B>>>>,
+    /// Ready graphs with the inputs that they are for, the latest used last.
+    plans: Mutex<Vec<([usize; 4], Arc<Plan<B>>)>>,
 }
 
 impl<B: FrozenOps> fmt::Debug for Network<B> {
@@ -39,7 +39,7 @@ impl<B: FrozenOps> Network<B> {
         let failed = |problem| OnnxError { path: path.into(), problem };
         let model = Model::read(path).map_err(failed)?;
         let network = Self { path: path.into(), model, device: device.clone(), plans: Mutex::default() };
-        network.plan(network.chunk(input)).map_err(failed)?;
+        network.plan(input).map_err(failed)?;
         Ok(network)
     }
 
@@ -48,34 +48,36 @@ impl<B: FrozenOps> Network<B> {
         &self.model.inputs[0]
     }
 
-    /// Dimensions of the output for an input of `[n, channels, rows, columns]`.
+    /// Dimensions of the output for an input of `[n, channels, rows, columns]`. Makes the network ready for such inputs.
     pub fn output_shape(&self, input: [usize; 4]) -> Result<Vec<usize>, OnnxError> {
-        let chunk = self.chunk(input);
-        let mut shape = self.plan(chunk).map_err(|problem| self.failed(problem))?.output_shape.clone();
-        if let Some(batch) = shape.first_mut() {
-            *batch *= input[0] / chunk[0];
-        }
-        Ok(shape)
+        let plan = self.plan(input).map_err(|problem| self.failed(problem))?;
+        Ok(plan.whole_output(input))
     }
 
-    /// The graph that runs for inputs of these sizes, to look at.
+    /// Makes the network ready for inputs of these sizes; the output must be what `fits` says, which `needed` says in words.
+    pub fn expect(&self, input: [usize; 4], fits: impl Fn(&[usize]) -> bool, needed: &str) -> Result<(), OnnxError> {
+        let found = self.output_shape(input)?;
+        if fits(&found) { Ok(()) } else { Err(self.failed(Problem::Output { found, needed: needed.into() })) }
+    }
+
+    /// The graph that runs for inputs of these sizes, or for a part of them, to look at.
     pub fn graph(&self, input: [usize; 4]) -> Result<Graph, OnnxError> {
-        optimized(&self.model, self.chunk(input)).map_err(|problem| self.failed(problem))
+        let plan = self.plan(input).map_err(|problem| self.failed(problem))?;
+        optimized(&self.model, plan.input).map_err(|problem| self.failed(problem))
     }
 
-    /// The model's first output for `input` `[n, channels, rows, columns]`. A file made for one batch size is run on as many
-    /// parts of that size as there are.
+    /// The model's first output for `input` `[n, channels, rows, columns]`. A model that takes fewer images at once is run on as
+    /// many parts as there are.
     pub fn forward<const D: usize>(&self, input: Tensor<B, 4>) -> Result<Tensor<B, D>, OnnxError> {
-        let shape = input.dims();
-        let chunk = self.chunk(shape);
-        let plan = self.plan(chunk).map_err(|problem| self.failed(problem))?;
+        let plan = self.plan(input.dims()).map_err(|problem| self.failed(problem))?;
         if plan.output_shape.len() != D {
-            return Err(self.failed(Problem::Output { found: plan.output_shape.clone(), rank: D }));
+            let (found, needed) = (plan.whole_output(input.dims()), format!("one of {D} dimensions"));
+            return Err(self.failed(Problem::Output { found, needed }));
         }
-        if chunk == shape {
+        if plan.input == input.dims() {
             return Ok(plan.run(input));
         }
-        let parts = input.split(chunk[0], 0).into_iter().map(|part| plan.run(part));
+        let parts = input.split(plan.input[0], 0).into_iter().map(|part| plan.run(part));
         Ok(Tensor::cat(parts.collect(), 0))
     }
 
@@ -83,27 +85,44 @@ impl<B: FrozenOps> Network<B> {
         OnnxError { path: self.path.clone(), problem }
     }
 
-    /// The part of an input that runs at once.
-    fn chunk(&self, mut input: [usize; 4]) -> [usize; 4] {
-        let batch = self.model.inputs.first().and_then(Signature::batch);
-        if let Some(batch) = batch.filter(|&batch| batch > 0 && input[0].is_multiple_of(batch)) {
-            input[0] = batch;
-        }
-        input
-    }
-
+    /// The plan that inputs of these sizes are run by: for all images at once or, where the file was made for fewer, for equal parts
+    /// of them.
     fn plan(&self, input: [usize; 4]) -> Result<Arc<Plan<B>>, Problem> {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = plans.iter().position(|plan| plan.input == input);
+        let known = plans.iter().position(|(asked, _)| *asked == input);
         let plan = match known {
-            Some(index) => plans.remove(index),
-            None => Arc::new(Plan::new(&self.model, input, &self.device)?),
+            Some(index) => plans.remove(index).1,
+            None => self.make_plan(input, &plans)?,
         };
         if plans.len() >= MAX_PLANS {
             plans.remove(0);
         }
-        plans.push(plan.clone());
+        plans.push((input, plan.clone()));
         Ok(plan)
+    }
+
+    /// A plan for the largest part of an input that the model can be run on. What a file says of its batch is a hint alone: some are
+    /// made for one and take any, some say nothing and hold a constant.
+    fn make_plan(&self, input: [usize; 4], known: &[([usize; 4], Arc<Plan<B>>)]) -> Result<Arc<Plan<B>>, Problem> {
+        let [all, channels, rows, columns] = input;
+        let declared = self.model.inputs.first().and_then(Signature::batch);
+        let declared = declared.filter(|&batch| batch > 0 && all.is_multiple_of(batch));
+        let (mut refused, mut other) = (None, None);
+        for batch in [declared.unwrap_or(all), 1] {
+            let part = [batch, channels, rows, columns];
+            let plan = match known.iter().find(|(_, plan)| plan.input == part) {
+                Some((_, plan)) => Ok(plan.clone()),
+                None => Plan::new(&self.model, part, &self.device).map(Arc::new),
+            };
+            match plan {
+                Ok(plan) if plan.output_shape.first() == Some(&batch) => return Ok(plan),
+                Ok(plan) if batch == all => other = other.or(Some(plan)),
+                Ok(_) => {}
+                Err(problem) => refused = refused.or(Some(problem)),
+            }
+        }
+        // An output that is not one for each image: whoever asks may want that.
+        other.ok_or_else(|| refused.unwrap_or_else(|| Problem::Damaged("it takes no image alone".into())))
     }
 }
 
@@ -148,6 +167,15 @@ impl<B: FrozenOps> Plan<B> {
         steps.reverse();
         let output_shape = graph.shape(graph.output()).to_vec();
         Ok(Self { input, output_shape, steps, ends: [graph.input(), graph.output()], values: read.len() })
+    }
+
+    /// Dimensions of the output for an input of which the plan's is a part.
+    fn whole_output(&self, input: [usize; 4]) -> Vec<usize> {
+        let mut shape = self.output_shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first *= input[0] / self.input[0];
+        }
+        shape
     }
 
     fn run<const D: usize>(&self, input: Tensor<B, 4>) -> Tensor<B, D> {

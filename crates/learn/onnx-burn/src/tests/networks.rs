@@ -26,22 +26,49 @@ fn any_batch_is_taken_and_gives_the_same_as_its_parts() {
 
 #[test]
 fn a_file_for_one_batch_is_run_on_parts() {
-    let model = tiny(
-        vec![node("Sigmoid", "x", "s", vec![]), node("Reshape", "s shape", "y", vec![])],
-        vec![ints("shape", &[2, 168])],
-    );
-    let mut file = proto::Model::decode(encode(&model).as_slice()).unwrap();
-    let graph = file.graph.as_mut().unwrap();
-    let tensor = graph.input[0].r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()).unwrap();
-    tensor.shape.as_mut().unwrap().dim[0].dim_value = Some(2);
-    let network = read(&file.encode_to_vec(), [6, 4, 6, 7]).unwrap();
-    let x = noise(1, 6 * 168);
-    let (shape, y, gradient) = run(&network, &x, [6, 4, 6, 7], Some(&[1.0; 6 * 168]));
-    assert_eq!(shape, [6, 168]);
-    for ((x, y), slope) in x.iter().zip(&y).zip(&gradient) {
-        let expected = 1.0 / (1.0 + (-x).exp());
-        assert!((y - expected).abs() < 1e-5 && (slope - expected * (1.0 - expected)).abs() < 1e-5);
+    let model = |batch: i64, rest: i64| {
+        let nodes = vec![node("Sigmoid", "x", "s", vec![]), node("Reshape", "s shape", "y", vec![])];
+        encode(&tiny(nodes, vec![ints("shape", &[batch, rest])]))
+    };
+    let declared = |bytes: &[u8], batch: i64| {
+        let mut file = proto::Model::decode(bytes).unwrap();
+        let graph = file.graph.as_mut().unwrap();
+        let tensor = graph.input[0].r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()).unwrap();
+        tensor.shape.as_mut().unwrap().dim[0].dim_value = Some(batch);
+        file.encode_to_vec()
+    };
+    // Made for two and says so; made for one and says so, or does not; for one with all else in its second dimension; says two
+    // but takes any number.
+    let files = [
+        (declared(&model(2, 168), 2), [2, 6]),
+        (declared(&model(1, 168), 1), [1, 6]),
+        (model(1, 168), [5, 6]),
+        (model(1, -1), [5, 6]),
+        (declared(&model(-1, 168), 2), [3, 6]),
+    ];
+    for (bytes, batches) in files {
+        for n in batches {
+            let input = [n, 4, 6, 7];
+            let network = read(&bytes, input).unwrap();
+            let x = noise(1, n * 168);
+            let (shape, y, gradient) = run(&network, &x, input, Some(&vec![1.0; n * 168]));
+            assert_eq!(shape, [n, 168]);
+            for ((x, y), slope) in x.iter().zip(&y).zip(&gradient) {
+                let expected = 1.0 / (1.0 + (-x).exp());
+                assert!((y - expected).abs() < 1e-5 && (slope - expected * (1.0 - expected)).abs() < 1e-5);
+            }
+        }
     }
+    // Two alone can be run, so neither one nor three are.
+    let network = read(&declared(&model(2, 168), 2), [2, 4, 6, 7]).unwrap();
+    let fits = |input: [usize; 4]| network.expect(input, |found| found.len() == 2, "[n, k]");
+    fits([4, 4, 6, 7]).unwrap();
+    for n in [1, 3] {
+        let message = fits([n, 4, 6, 7]).unwrap_err().to_string();
+        assert!(message.contains("(Reshape)") && !message.contains('\n'), "{message}");
+    }
+    let message = network.expect([2, 4, 6, 7], |found| found.len() == 4, "[n, classes, 6, 7]").unwrap_err().to_string();
+    assert!(message.contains("[2, 168], [n, classes, 6, 7] is needed"), "{message}");
 }
 
 #[test]
