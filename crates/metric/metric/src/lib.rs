@@ -15,7 +15,7 @@ mod score;
 mod stack;
 
 pub use distortions::Distortions;
-pub use outputs::{INPUT_HEIGHT, INPUT_WIDTH, PIXELS, POSE_LEN, SampleOutputs, evaluator_input};
+pub use outputs::{INPUT_HEIGHT, INPUT_WIDTH, MAX_CLASSES, PIXELS, POSE_LEN, SampleOutputs, evaluator_input};
 pub use report::{Report, Score};
 pub use score::{
     POSENET_FACTOR, RATE_FACTOR, ROOT_FLOOR, SEGNET_FACTOR, byte_slope, posenet_part, posenet_root, posenet_slope,

@@ -8,6 +8,8 @@ pub const INPUT_HEIGHT: usize = 384;
 pub const INPUT_WIDTH: usize = 512;
 /// Pixels that SegNet classifies.
 pub const PIXELS: usize = INPUT_HEIGHT * INPUT_WIDTH;
+/// Most classes of a SegNet, so that one fits a byte.
+pub const MAX_CLASSES: usize = 256;
 /// Pose values that count; PoseNet may give more.
 pub const POSE_LEN: usize = 6;
 

@@ -26,10 +26,17 @@ pub struct Evaluators {
 }
 
 impl Evaluators {
-    /// Loads both from ONNX files and checks what they take and give; `threads` is how many each run uses.
+    /// Loads both from ONNX files and checks what they take and give, by a run too, as a file need not say it; `threads` is how
+    /// many each run uses.
     pub fn load(segnet: &Path, posenet: &Path, threads: usize) -> Result<Self, PerceptionError> {
         let segnet = Model::load(Role::SegNet, segnet, threads)?;
-        Ok(Self { segnet, posenet: Model::load(Role::PoseNet, posenet, threads)? })
+        let posenet = Model::load(Role::PoseNet, posenet, threads)?;
+        let mut evaluators = Self { segnet, posenet };
+        for model in [&mut evaluators.segnet, &mut evaluators.posenet] {
+            // Black frames: what a network makes of them does not count, only that it does.
+            model.run(&vec![0.0; 3 * PIXELS], |_| Ok(()))?;
+        }
+        Ok(evaluators)
     }
 }
 

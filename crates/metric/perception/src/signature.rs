@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use metric::{INPUT_HEIGHT, INPUT_WIDTH, POSE_LEN};
+use metric::{INPUT_HEIGHT, INPUT_WIDTH, MAX_CLASSES, POSE_LEN};
 use ort::value::{Outlet, TensorElementType, ValueType};
-
-/// Most classes of a SegNet, so that one fits a byte.
-const MAX_CLASSES: usize = 256;
 
 /// One of the two evaluators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -104,12 +104,12 @@ fn outputs_are_checked_where_the_file_does_not_state_them() {
     if !runtime() {
         return;
     }
-    let run = |segnet| {
-        let mut evaluators = load(segnet, "posenet.onnx").unwrap();
-        evaluate(&mut evaluators, [&plain([0, 90, 0]), &plain([0, 90, 0])]).unwrap_err().to_string()
-    };
-    let message = run("segnet-unknown-half-size.onnx");
+    let message = refusal("segnet-unknown-half-size.onnx", "posenet.onnx");
     assert!(message.contains("[1, 4, 192, 256]") && message.contains("384"), "{message}");
-    let message = run("segnet-not-a-number.onnx");
+    assert!(refusal("segnet.onnx", "posenet-of-two.onnx").contains("running this model as PoseNet"));
+    let mut evaluators = load("segnet.onnx", "posenet-of-one.onnx").unwrap();
+    evaluate(&mut evaluators, [&plain([0, 90, 0]), &plain([0, 90, 0])]).unwrap();
+    let mut evaluators = load("segnet-not-a-number.onnx", "posenet.onnx").unwrap();
+    let message = evaluate(&mut evaluators, [&plain([0, 90, 0]), &plain([0, 90, 0])]).unwrap_err().to_string();
     assert!(message.contains("segnet-not-a-number.onnx") && message.contains("not a number"), "{message}");
 }

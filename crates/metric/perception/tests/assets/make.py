@@ -53,6 +53,15 @@ MEAN = [
 SCALE = [tensor("scale", [1], [0.01])]
 save("posenet", MEAN, [("yuv6_pair", FLOAT, YUV)], [("pose", FLOAT, ["n", 12])], SCALE)
 
+# Declare any number of images and hold a constant on the way: that of one can be run on one after another.
+for name, count in [("posenet-of-one", 1), ("posenet-of-two", 2)]:
+    KEPT = [helper.make_node("Reshape", ["mean", "kept"], ["held"]), helper.make_node("Reshape", ["held", "flattened"], ["flat"])]
+    SHAPES = [
+        helper.make_tensor("kept", TensorProto.INT64, [3], [count, 12, -1]),
+        helper.make_tensor("flattened", TensorProto.INT64, [2], [-1, 12]),
+    ]
+    save(name, [MEAN[0], *KEPT, MEAN[2]], [("yuv6_pair", FLOAT, YUV)], [("pose", FLOAT, ["n", 12])], [*SCALE, *SHAPES])
+
 POOL = [helper.make_node("AveragePool", ["conv"], ["logits"], kernel_shape=[2, 2], strides=[2, 2])]
 CONV_THEN = helper.make_node("Conv", ["image", "w", "b"], ["conv"])
 HALF = [CONV_THEN, *POOL]
