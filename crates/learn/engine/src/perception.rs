@@ -1,11 +1,13 @@
 //! The metric as a term of the loss: the decoder's frames through the metric's chain and the evaluators, differentiable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use burn_core::tensor::backend::AutodiffBackend;
 use burn_core::tensor::{Int, Tensor, TensorData};
 use metric::{
-    INPUT_HEIGHT, INPUT_WIDTH, PIXELS, POSE_LEN, POSENET_FACTOR, ROOT_FLOOR, SampleOutputs, posenet_root, posenet_slope,
+    INPUT_HEIGHT, INPUT_WIDTH, MAX_CLASSES, PIXELS, POSE_LEN, POSENET_FACTOR, ROOT_FLOOR, SampleOutputs, posenet_root,
+    posenet_slope,
 };
 use onnx_burn::{Network, OnnxError};
 use ops::{Hard, Ops, PixelLoss, RoundTripSizes, SegmentationLoss};
@@ -13,15 +15,36 @@ use recipe::{PerceptionTerms, PoseOver, SegmentationKind, SegmentationTerm};
 
 /// Both evaluators on the training device, weights frozen.
 pub struct FrozenEvaluators<B: Ops> {
-    /// Classifies the pixels of a pair's second frame, `[n, 3, 384, 512]`.
-    pub segnet: Network<B>,
-    /// Estimates the motion between the frames, `[n, 12, 192, 256]`.
-    pub posenet: Network<B>,
-    /// Rows and columns of the clip's frames.
-    pub camera: (usize, usize),
+    segnet: Network<B>,
+    posenet: Network<B>,
+    camera: (usize, usize),
 }
 
 impl<B: Ops> FrozenEvaluators<B> {
+    /// SegNet, which classifies the pixels of a pair's second frame, `[n, 3, 384, 512]`, and PoseNet, which estimates the motion
+    /// between the frames, `[n, 12, 192, 256]`, for a clip of `camera` rows and columns.
+    ///
+    /// # Errors
+    ///
+    /// A network that cannot be run on each of `batches` pairs, or does not give what the metric reads.
+    pub fn new(
+        segnet: Network<B>,
+        posenet: Network<B>,
+        camera: (usize, usize),
+        batches: &BTreeSet<usize>,
+    ) -> Result<Self, OnnxError> {
+        for &batch in batches {
+            let classes =
+                |found: &[usize]| matches!(found, &[n, 1..=MAX_CLASSES, INPUT_HEIGHT, INPUT_WIDTH] if n == batch);
+            let needed =
+                format!("[{batch}, classes, {INPUT_HEIGHT}, {INPUT_WIDTH}] with at most {MAX_CLASSES} classes");
+            segnet.expect(Self::segnet_input(batch), classes, &needed)?;
+            let pose = |found: &[usize]| matches!(found, &[n, values] if n == batch && values >= POSE_LEN);
+            posenet.expect(Self::posenet_input(batch), pose, &format!("[{batch}, {POSE_LEN} or more]"))?;
+        }
+        Ok(Self { segnet, posenet, camera })
+    }
+
     /// What SegNet takes for `batch` pairs.
     pub fn segnet_input(batch: usize) -> [usize; 4] {
         [batch, 3, INPUT_HEIGHT, INPUT_WIDTH]

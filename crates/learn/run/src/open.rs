@@ -1,5 +1,6 @@
 //! How a run starts, or goes on: what fits together, the folder, the state to begin with.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use engine::{Engine, FrozenEvaluators, HostState, Setup};
 use metric::PerceptionStack;
 use onnx_burn::Network;
 use ops::Ops;
-use recipe::Recipe;
+use recipe::{Recipe, TrainingStage};
 use report::{Metrics, RunFolder};
 use repr::{Clip, FRAMES_PER_SAMPLE};
 
@@ -54,7 +55,7 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(job: &Job<'_>, device: &B::Device) 
     }
     let clip = dataset.clip()?;
     check_evaluators(job)?;
-    let networks = networks(recipe, (clip.height(), clip.width()), device)?;
+    let networks = networks(recipe, &clip, device)?;
     let lock = lock(job.folder)?;
     open_folder(job)?;
     let (position, state) = resumed(job, &clip)?;
@@ -85,17 +86,24 @@ fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
     Err(RunError::OtherEvaluators { found })
 }
 
-/// The evaluators that the recipe names, as networks that can be trained through.
+/// The evaluators that the recipe names, as networks that can be trained through on every step's pairs; none where no stage asks.
 fn networks<B: AutodiffBackend + Ops>(
     recipe: &Recipe,
-    camera: (usize, usize),
+    clip: &Clip,
     device: &B::Device,
 ) -> Result<Option<FrozenEvaluators<B>>, RunError> {
-    let Some(paths) = recipe.evaluators() else { return Ok(None) };
-    let batch = recipe.training().batch;
+    let batches = asked_batches(recipe.stages(), clip.samples());
+    let (Some(paths), Some(&batch)) = (recipe.evaluators(), batches.first()) else { return Ok(None) };
     let segnet = Network::read(&paths.segnet, FrozenEvaluators::<B>::segnet_input(batch), device)?;
     let posenet = Network::read(&paths.posenet, FrozenEvaluators::<B>::posenet_input(batch), device)?;
-    Ok(Some(FrozenEvaluators { segnet, posenet, camera }))
+    Ok(Some(FrozenEvaluators::new(segnet, posenet, (clip.height(), clip.width()), &batches)?))
+}
+
+/// How many pairs the evaluators see at once: those of a step, and those that are left for an epoch's last one.
+fn asked_batches(stages: &[TrainingStage], samples: usize) -> BTreeSet<usize> {
+    let asking = stages.iter().filter(|stage| stage.loss.perception.is_some());
+    let sizes = asking.flat_map(|stage| [stage.batch.get().min(samples), samples % stage.batch]);
+    sizes.filter(|&size| size > 0).collect()
 }
 
 /// Claims the folder, until the process ends or the file is dropped; whoever dies lets go of it too.

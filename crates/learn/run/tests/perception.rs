@@ -154,6 +154,24 @@ fn a_stage_of_latents_leaves_the_decoder_as_it_is() {
 }
 
 #[test]
+fn evaluators_made_for_one_image_are_trained_through() {
+    let posenet = testdata::asset_of("metric/perception", "posenet-of-one.onnx");
+    let Some(_) = evaluators() else { return };
+    let mut evaluators = Evaluators::load(&paths().segnet, &posenet, 2).unwrap();
+    let dataset = dataset(&mut evaluators, 6);
+    let mut config = curriculum();
+    config.evaluators = Some(EvaluatorsTable { posenet, ..paths() });
+    config.stage.remove(0);
+    config.stage.truncate(1);
+    // Three pairs: a step of two, one of the one that is left.
+    (config.stage[0].epochs, config.stage[0].batch) = (1, None);
+    let folder = RunFolder::new(tempfile::tempdir().unwrap().keep().join("run"));
+    let mut watch = Watch::default();
+    run_on(Device::Cpu, &config, &dataset, Some(&mut evaluators), &folder, false, &mut watch).unwrap();
+    assert_eq!(watch.steps, 2);
+}
+
+#[test]
 fn outputs_of_other_evaluators_are_refused() {
     let Some(mut evaluators) = evaluators() else { return };
     let base = tempfile::tempdir().unwrap();
