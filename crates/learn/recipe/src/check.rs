@@ -11,6 +11,9 @@ use crate::tables::{RecipeTable, StageTable, Trains};
 /// Rows and columns of what the evaluators see.
 const EVALUATOR_SIZE: (usize, usize) = (metric::INPUT_HEIGHT, metric::INPUT_WIDTH);
 
+/// Rows and columns of the window in which structural similarity is taken.
+const SSIM_WINDOW: usize = 11;
+
 /// Every value lies in its range and fits the others; returns the decoder. `path` names the file in an error.
 pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<Architecture, RecipeError> {
     let file = File(path);
@@ -71,6 +74,11 @@ impl File<'_> {
         for (name, value) in factors {
             check((0.0..=1e6).contains(&value), name, &value, "0 to 1e6")?;
         }
+        let fits = stage.warm_up <= stage.epochs as f64;
+        check(fits, "warm_up", &stage.warm_up, "at most the stage's epochs")?;
+        let (rows, columns) = decoder.output_size();
+        let fits = loss.ssim == 0.0 || rows.min(columns) >= SSIM_WINDOW;
+        check(fits, "loss.ssim", &loss.ssim, "0, as the decoder's frames are smaller than its window of 11x11 pixels")?;
         for (name, value) in loss.widths() {
             check((1e-3..=1e3).contains(&value), name, &value, "0.001 to 1000")?;
         }

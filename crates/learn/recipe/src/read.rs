@@ -168,6 +168,23 @@ learning_rate = 1e-3
     }
 
     #[test]
+    fn structural_similarity_needs_frames_that_hold_its_window() {
+        // The stage doubles the stem's rows and columns.
+        for (height, width, fits) in [(6, 8, true), (5, 8, false), (8, 5, false)] {
+            let size = format!("height = {height}, width = {width}");
+            let text = RECIPE.replace("height = 6, width = 8", &size).replace("l1 = 1.0", "l1 = 1.0, ssim = 0.1");
+            let found = parse(&text, &[]);
+            assert_eq!(found.is_ok(), fits, "{size}");
+            assert!(
+                found
+                    .err()
+                    .is_none_or(|message| message.contains("stage.0.loss.ssim is 0.1") && message.contains("11x11"))
+            );
+            assert!(parse(&text, &["stage.0.loss.ssim=0"]).is_ok());
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_place() {
         let change = |from: &str, to: &str| parse(&RECIPE.replace(from, to), &[]).unwrap_err();
         let message = change("epochs = 3", "epochz = 3");
@@ -185,6 +202,8 @@ learning_rate = 1e-3
         assert!(change("learning_rate", "adaptive = 1.0\nlearning_rate").contains("0 to 0.9"));
         let latents = "trains = \"latents\"\nquantized = true\nlearned_steps = true\nlearning_rate";
         assert!(change("learning_rate", latents).contains("stage.0.trains is latents"));
+        assert!(change("learning_rate", "warm_up = 3.5\nlearning_rate").contains("stage.0.warm_up is 3.5"));
+        assert!(parse(&RECIPE.replace("learning_rate", "warm_up = 3\nlearning_rate"), &[]).is_ok());
         assert!(change("batch = 2", "batch = 0").contains("training.batch is 0"));
         assert!(change("latent_dim = 4", "").contains("latent_dim"));
         assert!(!change("[clip]", "[clip").is_empty());

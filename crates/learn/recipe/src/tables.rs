@@ -144,7 +144,7 @@ pub struct StageTable {
     /// Learning rate at the stage's end, as a share of `learning_rate`; the way there is a cosine.
     #[serde(default)]
     pub final_rate: f64,
-    /// Epochs over which the learning rate rises linearly from zero.
+    /// Epochs over which the learning rate rises linearly from zero; at most the stage's.
     #[serde(default)]
     pub warm_up: f64,
     /// AdamW's decoupled weight decay.

@@ -11,7 +11,7 @@ pub struct LossTable {
     pub l1: f64,
     /// Mean squared error.
     pub mse: f64,
-    /// One minus the structural similarity (Wang et al. 2004: Gaussian window of 11, sigma 1.5).
+    /// One minus the structural similarity (Wang et al. 2004: Gaussian window of 11, sigma 1.5); for frames that hold a window.
     pub ssim: f64,
     /// `sqrt(10 * mean squared error of the pose)`.
     pub pose: f64,
