@@ -53,7 +53,7 @@ pub struct StepSettings<'a> {
     pub learning_rate: f64,
     /// Factor on it for the latents.
     pub latent_rate: f64,
-    /// AdamW's decoupled weight decay.
+    /// AdamW's decoupled weight decay; not of the logarithms of steps, which it would draw to a step of 1.
     pub weight_decay: f64,
     /// Muon, for the parameters that `hidden` names.
     pub muon: Option<Muon>,
@@ -124,7 +124,8 @@ fn update<B: Backend>(state: &mut State<B>, key: Key, gradient: Tensor<B, 2>, se
     let moments = first.take().zip(second.take()).map(|(moment_1, moment_2)| {
         AdamWState::new(AdaptiveMomentumState { time: state.steps, moment_1, moment_2, max_moment_2: None })
     });
-    let adamw = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(settings.weight_decay as f32).build();
+    let decay = if matches!(key, Key::LogStep(_)) { 0.0 } else { settings.weight_decay };
+    let adamw = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay as f32).build();
     let (updated, moments) = adamw.step(rate, weight.clone(), gradient, moments);
     *weight = updated;
     if let Some(AdamWState { momentum }) = moments {
@@ -203,6 +204,22 @@ mod tests {
         assert!((value(&state.ema, keys(1)[0]) - (decay + (1.0 - decay) * 0.99)).abs() < 1e-5);
         let state = run(5, 0.0);
         assert!((value(&state.weights, keys(1)[0]) - 0.95).abs() < 1e-4);
+    }
+
+    #[test]
+    fn weights_and_latents_decay_and_the_steps_of_their_grids_do_not() {
+        let tensor = || Tensor::<Flex, 2>::from_floats([[-4.0]], &Default::default());
+        let (weights, log_steps) = (vec![tensor()], Some(vec![tensor()]));
+        let mut state = State::<Flex>::new(Parameters { weights, log_steps, latents: tensor() });
+        let mut keys = keys(1);
+        let (Key::Weight(id), Key::Latents) = (keys[0], keys[1]) else { panic!("{keys:?}") };
+        keys.push(Key::LogStep(id));
+        let leaves: Tensors<B> = state.weights.map(|tensor| Tensor::from_inner(tensor.clone()).require_grad());
+        let still = leaves.iter().map(|leaf| (leaf.clone() * 0.0).sum()).reduce(|a, b| a + b).unwrap().backward();
+        step::<B>(&mut state, &leaves, &still, &StepSettings { weight_decay: 0.5, ..settings(&keys, 0.0) });
+        assert_eq!(value(&state.weights, Key::LogStep(id)), -4.0);
+        assert!((value(&state.weights, Key::Weight(id)) + 4.0 * (1.0 - 0.5 * 0.01)).abs() < 1e-6);
+        assert!((value(&state.weights, Key::Latents) + 4.0 * (1.0 - 0.5 * 0.1)).abs() < 1e-6);
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub struct StageTable {
     /// Epochs over which the learning rate rises linearly from zero; at most the stage's.
     #[serde(default)]
     pub warm_up: f64,
-    /// AdamW's decoupled weight decay.
+    /// AdamW's decoupled weight decay; learned steps do not decay.
     #[serde(default)]
     pub weight_decay: f64,
     /// Muon instead of AdamW for the weights of hidden convolutions.
