@@ -35,6 +35,9 @@ pub enum EngineError {
     /// A stage asks evaluators that were not given, or a batch lacks what they say of the original.
     #[error("the stage asks evaluators whose networks or outputs were not given")]
     NoEvaluators,
+    /// The training has diverged: weights, their average or the optimizer's moments are no numbers any more.
+    #[error("the weights are not finite")]
+    NotFinite,
 }
 
 /// What is trained, and on what.
@@ -167,7 +170,11 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
         }
         if let (None, Some(rated)) = (&self.costs, &self.state.rated) {
             let Setup { architecture, clip, training, .. } = &self.setup;
-            let rated = to_host(rated).quantize(architecture, clip, training.bits, None)?;
+            let rated = to_host(rated);
+            if !rated.is_finite() {
+                return Err(EngineError::NotFinite);
+            }
+            let rated = rated.quantize(architecture, clip, training.bits, None)?;
             self.costs = Some(CoderCosts::of(&rated));
         }
         Ok(())
@@ -263,12 +270,22 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
     }
 
     /// The moving average: what is evaluated and archived.
-    pub fn average(&self) -> Parameters<Vec<f32>> {
-        to_host(&self.state.ema)
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotFinite`]; a finite loss does not rule it out, as its gradient need not be.
+    pub fn average(&self) -> Result<Parameters<Vec<f32>>, EngineError> {
+        let average = to_host(&self.state.ema);
+        if average.is_finite() { Ok(average) } else { Err(EngineError::NotFinite) }
     }
 
     /// All that is needed to go on from here.
-    pub fn state(&self) -> HostState {
-        self.state.to_host()
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotFinite`], as for [`average`](Self::average).
+    pub fn state(&self) -> Result<HostState, EngineError> {
+        let state = self.state.to_host();
+        if state.is_finite() { Ok(state) } else { Err(EngineError::NotFinite) }
     }
 }

@@ -22,6 +22,16 @@ pub struct HostState {
     pub steps: usize,
 }
 
+impl HostState {
+    /// Whether all values are numbers.
+    pub fn is_finite(&self) -> bool {
+        let Self { average, weights, moments, rated, steps: _ } = self;
+        let moments = moments.iter().flat_map(Parameters::iter).flatten().flatten();
+        [Some(average), Some(weights), rated.as_ref()].into_iter().flatten().all(Parameters::is_finite)
+            && moments.into_iter().all(|value| value.is_finite())
+    }
+}
+
 /// Rows and columns of every tensor that is learned.
 pub type Shapes = Parameters<[usize; 2]>;
 

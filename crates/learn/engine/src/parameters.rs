@@ -74,6 +74,11 @@ impl<T> Parameters<T> {
         }
     }
 
+    /// All tensors.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.weights.iter().chain(self.log_steps.iter().flatten()).chain([&self.latents])
+    }
+
     /// The same tensors, made into something else one by one.
     pub fn map<U>(&self, change: impl FnMut(&T) -> U + Clone) -> Parameters<U> {
         Parameters {
@@ -81,6 +86,13 @@ impl<T> Parameters<T> {
             log_steps: self.log_steps.as_ref().map(|steps| steps.iter().map(change.clone()).collect()),
             latents: change.clone()(&self.latents),
         }
+    }
+}
+
+impl Parameters<Vec<f32>> {
+    /// Whether all values are numbers.
+    pub fn is_finite(&self) -> bool {
+        self.iter().flatten().all(|value| value.is_finite())
     }
 }
 

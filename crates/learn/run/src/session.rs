@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Instant;
 
 use burn_core::tensor::backend::AutodiffBackend;
-use engine::{Batch, Engine, Origin, Parameters, schedule};
+use engine::{Batch, Engine, EngineError, Origin, Parameters, schedule};
 use evaluate::{Evaluation, evaluate};
 use metric::PerceptionStack;
 use ops::Ops;
@@ -164,7 +164,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         let total = steps * stage.epochs.get();
         let refresh = stage.loss.rate.map_or(1, |rate| rate.refresh.get());
         let due = self.position.step == 0 && self.position.epoch.is_multiple_of(refresh);
-        self.engine.ask_coder(stage, due)?;
+        self.engine.ask_coder(stage, due).map_err(|error| self.failed(error))?;
         while self.position.step < steps {
             if observer.interrupted() {
                 return Ok(false);
@@ -192,7 +192,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
             originals: samples.iter().filter_map(|&sample| originals.get(sample)).collect(),
             mean_pose: mean_pose(&self.position.distortions),
         };
-        let figures = self.engine.step(stage, &batch, share)?;
+        let figures = self.engine.step(stage, &batch, share).map_err(|error| self.failed(error))?;
         let position = &mut self.position;
         if !figures.distortions.is_empty() {
             position.newest_distortions.resize(self.clip.samples(), [0.0; 2]);
@@ -207,10 +207,19 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         position.distortion_sums.iter_mut().zip(means).for_each(|(sum, value)| *sum += value);
         position.step += 1;
         position.seconds = self.before.1 + self.started.elapsed().as_secs_f64();
-        if !figures.loss.is_finite() {
-            return Err(RunError::Diverged { stage: stage.name.clone(), epoch: position.epochs_done + 1 });
+        if figures.loss.is_finite() { Ok(()) } else { Err(self.failed(EngineError::NotFinite)) }
+    }
+
+    /// What the engine says, with where the run stands.
+    fn failed(&self, error: EngineError) -> RunError {
+        let (position, stage) = (&self.position, self.stages().get(self.position.stage));
+        match (error, stage) {
+            (EngineError::NotFinite, Some(stage)) => {
+                let epoch = position.epochs_done + usize::from(position.step > 0);
+                RunError::Diverged { stage: stage.name.clone(), epoch }
+            }
+            (error, _) => error.into(),
         }
-        Ok(())
     }
 
     fn end_epoch(
@@ -231,7 +240,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         let (epoch, done) = (position.epoch, position.epochs_done);
         let mut evaluation = None;
         if done.is_multiple_of(self.job.recipe.training().evaluate_every) || epoch == epochs {
-            let average = self.engine.average();
+            let average = self.engine.average().map_err(|error| self.failed(error))?;
             let found = self.evaluate(&average, evaluators)?;
             let value = found.score.map_or(found.psnr, |score| -score.score);
             let best = self.position.best.is_none_or(|best| value > best);
@@ -290,7 +299,9 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
     }
 
     fn save(&mut self) -> Result<(), RunError> {
-        Checkpoint::of_state(self.metadata(), self.engine.state()).write(&self.job.folder.last())?;
+        // What has diverged must not take the place of what has not.
+        let state = self.engine.state().map_err(|error| self.failed(error))?;
+        Checkpoint::of_state(self.metadata(), state).write(&self.job.folder.last())?;
         self.last_saved = Instant::now();
         Ok(())
     }

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Watch, recipe, run_on, scene};
 use evaluate::evaluate;
+use recipe::tables::LossTable;
 use report::{Metrics, RunFolder};
 use run::{Checkpoint, Device, Outcome, RunError};
 
@@ -117,6 +118,27 @@ fn a_diverging_run_says_so_and_keeps_its_last_checkpoint() {
     config.stage[0].weight_decay = 1e6;
     let result = run_on(Device::Cpu, &config, &scene(11), None, &folder, false, &mut Watch::default());
     assert!(matches!(result, Err(RunError::Diverged { .. })), "{result:?}");
+}
+
+#[test]
+fn a_finite_loss_with_a_gradient_that_is_not_leaves_the_checkpoint_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    let mut config = recipe();
+    config.stage.remove(0);
+    // Steps of grids fall to e^-95 in the first step: the weights are then clamped to the grid's ends, and the slope is 0 / 0.
+    config.stage[0].learned_steps = true;
+    (config.stage[0].learning_rate, config.stage[0].warm_up) = (90.0, 0.0);
+    config.stage[0].loss = LossTable { l1: 1.0, ..LossTable::default() };
+    config.training.checkpoint_seconds = 0;
+    let mut watch = Watch::default();
+    let result = run_on(Device::Cpu, &config, &scene(11), None, &folder, false, &mut watch);
+    assert!(matches!(result, Err(RunError::Diverged { epoch: 1, .. })), "{result:?}");
+    assert!(watch.losses.iter().all(|loss| loss.is_finite()) && watch.losses.len() == 2, "{:?}", watch.losses);
+    let last = Checkpoint::read(&folder.last()).unwrap();
+    assert_eq!(last.metadata.position.step, 1);
+    let state = last.state().unwrap();
+    assert!(state.is_finite() && !folder.best().exists(), "{state:?}");
 }
 
 #[test]
