@@ -73,8 +73,8 @@ pub struct Figures {
     pub loss: f64,
     /// Mean squared error on RGB in 0..1; 0 where the loss has no pixel terms.
     pub mse: f64,
-    /// SegNet's and PoseNet's distortion of each sample; empty where the stage does not ask.
-    pub distortions: Vec<[f64; 2]>,
+    /// SegNet's and PoseNet's distortion of each sample, each where the stage asks it; empty where it asks neither.
+    pub distortions: Vec<[Option<f64>; 2]>,
 }
 
 /// What a stage's weights start from.

@@ -66,9 +66,9 @@ pub struct PerceptualLoss<B: Ops> {
 pub struct Perceived<B: AutodiffBackend> {
     /// What is minimized, `[1]`.
     pub loss: Tensor<B, 1>,
-    /// For each sample the share of pixels whose class differs and the mean squared error of the pose; 0 if the network
-    /// was not asked.
-    pub distortions: Vec<[f64; 2]>,
+    /// For each sample the share of pixels whose class differs and the mean squared error of the pose, each where its network was
+    /// asked.
+    pub distortions: Vec<[Option<f64>; 2]>,
 }
 
 impl<B: AutodiffBackend + Ops> PerceptualLoss<B> {
@@ -92,7 +92,7 @@ impl<B: AutodiffBackend + Ops> PerceptualLoss<B> {
         } else {
             decoded * 255.0
         };
-        let mut found = Perceived { loss: Tensor::zeros([1], &device), distortions: vec![[0.0; 2]; originals.len()] };
+        let mut found = Perceived { loss: Tensor::zeros([1], &device), distortions: vec![[None; 2]; originals.len()] };
         if let Some(segmentation) = &self.terms.segmentation {
             let classes = originals.iter().flat_map(|original| &original.classes);
             let classes: Vec<i32> = classes.map(|&class| class.into()).collect();
@@ -103,7 +103,7 @@ impl<B: AutodiffBackend + Ops> PerceptualLoss<B> {
             found.loss = found.loss + seen.loss * segmentation.weight;
             let wrong = seen.wrong.into_data();
             let shares = wrong.iter::<i64>().map(|wrong| wrong as f64 / PIXELS as f64);
-            found.distortions.iter_mut().zip(shares).for_each(|(distortions, share)| distortions[0] = share);
+            found.distortions.iter_mut().zip(shares).for_each(|(distortions, share)| distortions[0] = Some(share));
         }
         if let Some(term) = &self.terms.pose {
             let poses: Vec<f32> = originals.iter().flat_map(|original| original.pose).collect();
@@ -112,7 +112,8 @@ impl<B: AutodiffBackend + Ops> PerceptualLoss<B> {
             let difference = pose - target;
             let squares = difference.clone() * difference;
             let errors = squares.clone().mean_dim(1).into_data();
-            found.distortions.iter_mut().zip(errors.iter::<f64>()).for_each(|(distortions, mse)| distortions[1] = mse);
+            let errors = errors.iter::<f64>();
+            found.distortions.iter_mut().zip(errors).for_each(|(distortions, mse)| distortions[1] = Some(mse));
             let mse = squares.mean();
             let root = match mean_pose.filter(|_| term.over == PoseOver::Clip) {
                 Some(mean) => mse * posenet_slope(mean) + posenet_root(mean) / 2.0,

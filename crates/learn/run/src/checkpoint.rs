@@ -93,13 +93,13 @@ pub struct Position {
     pub mse_sum: f64,
     /// Sum of SegNet's and PoseNet's distortions likewise; 0 where they are not asked.
     pub distortion_sums: [f64; 2],
-    /// SegNet's and PoseNet's distortion of each pair as of the end of the last epoch, when it was last trained on; empty
-    /// before they were asked.
+    /// SegNet's and PoseNet's distortion of each pair as of the end of the last epoch, when it was last trained on; none of a
+    /// network that was not asked then, and empty where neither was.
     #[serde(default)]
-    pub distortions: Vec<[f64; 2]>,
+    pub distortions: Vec<[Option<f64>; 2]>,
     /// The same, with those of the running epoch.
     #[serde(default)]
-    pub newest_distortions: Vec<[f64; 2]>,
+    pub newest_distortions: Vec<[Option<f64>; 2]>,
     /// Best evaluation so far, higher is better: minus the score, or the PSNR in dB where there are no evaluators.
     pub best: Option<f64>,
     /// Evaluations of this stage since then.

@@ -19,8 +19,8 @@ pub struct Status<'a> {
     pub loss: f64,
     /// PSNR of the running epoch so far, of the training forward pass, in dB; none without pixel terms.
     pub psnr: Option<f64>,
-    /// SegNet's and PoseNet's distortion likewise; none where they are not asked.
-    pub distortions: Option<[f64; 2]>,
+    /// SegNet's and PoseNet's distortion likewise, each where it is asked.
+    pub distortions: [Option<f64>; 2],
     /// Speed since this start of the program.
     pub epochs_per_minute: f64,
     /// Seconds that the rest takes at that speed.

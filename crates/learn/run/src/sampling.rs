@@ -4,21 +4,32 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-/// SegNet's and PoseNet's distortion of each pair when it was last trained on; empty before the evaluators were asked.
-pub type Distortions = [[f64; 2]];
+/// SegNet's and PoseNet's distortion of each pair when it was last trained on, each where that network was asked; empty where
+/// neither was.
+pub type Distortions = [[Option<f64>; 2]];
 
-/// Mean of PoseNet's distortion over the clip, if it is known.
+/// Mean of one network's distortion over the pairs of which it is known, if it is known of any.
+fn mean(distortions: &Distortions, network: usize) -> Option<f64> {
+    let known: Vec<f64> = distortions.iter().filter_map(|pair| pair[network]).collect();
+    (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+}
+
+/// Mean of PoseNet's distortion over the clip, if it is known. At a mean of 0 the root has no tangent, and checkpoints of
+/// earlier versions have zeros where PoseNet was not asked: not known either.
 pub fn mean_pose(distortions: &Distortions) -> Option<f64> {
-    let sum: f64 = distortions.iter().map(|[_, pose]| pose).sum();
-    (!distortions.is_empty()).then(|| sum / distortions.len() as f64)
+    mean(distortions, 1).filter(|&mean| mean > 0.0)
 }
 
 /// What each pair has part in the score's distortion terms, up to a common factor. The root over the mean pose counts by its
-/// tangent.
+/// tangent; what is not known of a pair is as for the others.
 fn parts(distortions: &Distortions) -> Vec<f64> {
-    let mean = mean_pose(distortions).unwrap_or_default();
-    let slope = metric::posenet_slope(mean);
-    distortions.iter().map(|[segnet, pose]| (metric::segnet_term(*segnet) + slope * pose).max(0.0)).collect()
+    let means = [0, 1].map(|network| mean(distortions, network).unwrap_or_default());
+    let slope = metric::posenet_slope(means[1]);
+    let part = |pair: &[Option<f64>; 2]| {
+        let [segnet, pose] = [0, 1].map(|network| pair[network].unwrap_or(means[network]));
+        (metric::segnet_term(segnet) + slope * pose).max(0.0)
+    };
+    distortions.iter().map(part).collect()
 }
 
 /// The pairs of an epoch, as many as there are: a function of the arguments alone, so a resumed run sees what an
@@ -66,15 +77,15 @@ mod tests {
         assert!(orders[0] != epoch_order(8, 0, 50, 0.0, &[]));
         // Nothing is known yet, or every pair is perfect.
         assert_eq!(counts(&epoch_order(7, 0, 50, 0.9, &[])), [1; 50]);
-        assert_eq!(counts(&epoch_order(7, 0, 50, 0.9, &[[0.0; 2]; 50])), [1; 50]);
+        assert_eq!(counts(&epoch_order(7, 0, 50, 0.9, &[[Some(0.0); 2]; 50])), [1; 50]);
     }
 
     #[test]
     fn pairs_come_by_their_part_in_the_score() {
         // The root's tangent at a mean of 0.1 has slope 5: pair 3 has part 100 * 0.15 = 15 of 20, pair 7 has 5 * 1.
-        let mut distortions = [[0.0; 2]; 10];
-        distortions[3] = [0.15, 0.0];
-        distortions[7] = [0.0, 1.0];
+        let mut distortions = [[Some(0.0); 2]; 10];
+        distortions[3] = [Some(0.15), Some(0.0)];
+        distortions[7] = [Some(0.0), Some(1.0)];
         for epoch in 0..20 {
             let counts = counts(&epoch_order(1, epoch, 10, 0.8, &distortions));
             assert_eq!(counts.iter().sum::<usize>(), 10);
@@ -83,5 +94,15 @@ mod tests {
         }
         let drawn = (0..200).filter(|&epoch| epoch_order(1, epoch, 10, 0.8, &distortions).contains(&0)).count();
         assert!((20..=60).contains(&drawn), "a chance of 0.2: {drawn} of 200");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_zero() {
+        assert_eq!(mean_pose(&[[Some(0.5), None]; 3]), None);
+        assert_eq!(mean_pose(&[[None, Some(0.2)], [None, None], [None, Some(0.4)]]), Some(0.2 + 0.1));
+        assert_eq!(mean_pose(&[[Some(0.5), Some(0.0)]; 3]), None);
+        // Pair 1 has the others' mean of the pose, and so has its part of it.
+        let parts = parts(&[[Some(0.1), Some(0.2)], [Some(0.1), None], [Some(0.1), Some(0.4)]]);
+        assert!(parts[0] < parts[1] && parts[1] < parts[2], "{parts:?}");
     }
 }

@@ -194,13 +194,14 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         };
         let figures = self.engine.step(stage, &batch, share).map_err(|error| self.failed(error))?;
         let position = &mut self.position;
-        if !figures.distortions.is_empty() {
-            position.newest_distortions.resize(self.clip.samples(), [0.0; 2]);
-        }
+        // What a stage does not ask is not known after it.
+        let known = if figures.distortions.is_empty() { 0 } else { self.clip.samples() };
+        position.newest_distortions.resize(known, [None; 2]);
         let mut means = [0.0; 2];
         for (&sample, &distortions) in samples.iter().zip(&figures.distortions) {
             position.newest_distortions[sample] = distortions;
-            means.iter_mut().zip(distortions).for_each(|(mean, d)| *mean += d / samples.len() as f64);
+            let of_step = distortions.map(|distortion| distortion.unwrap_or_default() / samples.len() as f64);
+            means.iter_mut().zip(of_step).for_each(|(mean, part)| *mean += part);
         }
         position.loss_sum += figures.loss;
         position.mse_sum += figures.mse;
@@ -258,8 +259,8 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
             stage: stage.name.clone(),
             loss,
             psnr,
-            segnet: distortions.map(|[segnet, _]| segnet),
-            posenet: distortions.map(|[_, posenet]| posenet),
+            segnet: distortions[0],
+            posenet: distortions[1],
             learning_rate: stage.rates.decoder * schedule(stage, epoch * steps - 1, epochs * steps),
             quantized_psnr: evaluation.as_ref().map(|evaluation| evaluation.psnr),
             score: evaluation.and_then(|evaluation| evaluation.score),
@@ -273,6 +274,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         let rate = (done - self.before.0) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let count = self.position.step.max(1) as f64;
         let loss = &stage.loss;
+        let asked = loss.perception.map_or([false; 2], |terms| [terms.segmentation.is_some(), terms.pose.is_some()]);
         Status {
             stage: &stage.name,
             step: done,
@@ -281,7 +283,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
             epochs: self.job.recipe.epochs(),
             loss: self.position.loss_sum / count,
             psnr: loss.pixels.is_some().then(|| frames::psnr(self.position.mse_sum / count * 255.0 * 255.0)),
-            distortions: loss.perception.is_some().then(|| self.position.distortion_sums.map(|sum| sum / count)),
+            distortions: [0, 1].map(|network| asked[network].then(|| self.position.distortion_sums[network] / count)),
             epochs_per_minute: rate / steps as f64 * 60.0,
             seconds_left: (total - done) as f64 / rate.max(1e-9),
         }

@@ -150,7 +150,35 @@ fn a_stage_of_latents_leaves_the_decoder_as_it_is() {
     assert_eq!(stage, 3);
     assert_eq!(before.weights, after.weights);
     assert!(before.latents != after.latents && distortions.len() == 2);
-    assert!(distortions.iter().all(|[segnet, pose]| *segnet > 0.0 && *pose > 0.0), "{distortions:?}");
+    let known = |distortion: &Option<f64>| distortion.is_some_and(|value| value > 0.0);
+    assert!(distortions.iter().flatten().all(known), "{distortions:?}");
+}
+
+#[test]
+fn a_pose_that_was_not_asked_is_not_zero() {
+    let Some(mut evaluators) = evaluators() else { return };
+    let dataset = dataset(&mut evaluators, 8);
+    let base = tempfile::tempdir().unwrap();
+    let segmentation =
+        SegmentationTable { kind: SegmentationKind::Sigmoid, weight: 100.0, tau: 0.3, hard: 0.0, hard_margin: 1.0 };
+    let mut lines = |over: PoseOver| {
+        let mut config = curriculum();
+        config.stage.truncate(1);
+        config.stage[0].epochs = 1;
+        let classes = LossTable { segmentation: Some(segmentation), ..LossTable::default() };
+        config.stage.push(StageTable::new("classes", classes));
+        let both = LossTable { pose: 1.0, pose_over: over, ..classes };
+        config.stage.push(StageTable { epochs: 2, ..StageTable::new("both", both) });
+        let folder = RunFolder::new(base.path().join(format!("{over:?}")));
+        run_on(Device::Cpu, &config, &dataset, Some(&mut evaluators), &folder, false, &mut Watch::default()).unwrap();
+        Metrics::read(&folder.metrics()).unwrap()
+    };
+    let (step, clip) = (lines(PoseOver::Step), lines(PoseOver::Clip));
+    assert!(clip[1].segnet.is_some() && clip[1].posenet.is_none());
+    assert!(clip[2].posenet.is_some_and(|pose| pose > 0.0));
+    // The first epoch that asks knows nothing of the clip and takes the step's root; the next one takes the tangent.
+    assert_eq!(clip[2].loss, step[2].loss);
+    assert!(clip[3].loss != step[3].loss && clip[3].loss < 10.0 * step[3].loss, "{} {}", clip[3].loss, step[3].loss);
 }
 
 #[test]

@@ -157,8 +157,9 @@ impl Observer for Display {
         progress.set(status.step as u64, || {
             let Status { stage, epoch, epochs, loss, epochs_per_minute, seconds_left, .. } = status;
             let psnr = status.psnr.map(|psnr| format!(", PSNR {psnr:.2} dB")).unwrap_or_default();
-            let seen = |[segnet, posenet]: [f64; 2]| format!(", SegNet {segnet:.5}, PoseNet {posenet:.5}");
-            let distortions = status.distortions.map(seen).unwrap_or_default();
+            let seen = status.distortions.into_iter().zip(["SegNet", "PoseNet"]);
+            let seen = seen.filter_map(|(distortion, name)| Some(format!(", {name} {:.5}", distortion?)));
+            let distortions: String = seen.collect();
             let left = seconds_left / 60.0;
             format!(
                 "epoch {epoch}/{epochs} {stage}: loss {loss:.5}{psnr}{distortions}, {epochs_per_minute:.2} epochs/min, \

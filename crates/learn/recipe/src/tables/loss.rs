@@ -94,7 +94,7 @@ pub enum PoseOver {
     #[default]
     Step,
     /// All, as in the score: with the last epoch's mean `m` over the clip, the tangent of the square root at `m`, which is
-    /// never below it.
+    /// never below it. In an epoch after one that did not ask PoseNet, where `m` is not known, those of the step.
     Clip,
 }
 
