@@ -20,7 +20,7 @@ use repr::{Clip, Correction, FRAMES_PER_SAMPLE, QuantizedLatents, Representation
 
 pub use error::DecoderError;
 pub use kernels::Level;
-pub use network::Network;
+pub use network::{Decoded, Network};
 pub use stream::in_order;
 
 /// A representation, ready to be decoded. Samples may be decoded in any order and from any thread.
@@ -62,6 +62,12 @@ impl Decoder {
     /// The two frames of a sample at the clip's size.
     pub fn decode(&self, sample: usize) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
         self.frames(sample, None)
+    }
+
+    /// What [`decode_native`](Self::decode_native) and [`decode`](Self::decode) give, in the time of one of them.
+    pub fn decode_both(&self, sample: usize) -> Result<Decoded, DecoderError> {
+        let (latent, corrections) = self.sample(sample)?;
+        self.network.both(&latent, corrections)
     }
 
     /// Decodes a range of samples on up to `threads` threads and hands them to `sink` in order, on the calling thread, while

@@ -32,6 +32,15 @@ pub struct Network {
     workspaces: Mutex<Vec<Workspace>>,
 }
 
+/// The two frames of a sample, before and after resampling.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// As the architecture makes them, `[3, height, width]`.
+    pub native: [Planes; FRAMES_PER_SAMPLE],
+    /// At the clip's size.
+    pub frames: [RgbFrame; FRAMES_PER_SAMPLE],
+}
+
 /// One step of the network, with the shape of what it computes.
 struct RowNode {
     operation: RowOperation,
@@ -229,22 +238,13 @@ impl Network {
         latents: &[f32],
         corrections: &[Correction],
     ) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
-        let rgb = self.nodes.len() - 2;
-        let RowNode { height, width, .. } = self.nodes[rgb];
-        let mut data = [(); FRAMES_PER_SAMPLE].map(|()| vec![0f32; 3 * height * width]);
+        let mut native = self.native_room();
         self.run(latents, corrections, |work, first| {
-            for y in 0..height {
-                self.advance(work, rgb, y + 1);
-                for (frame, data) in data[first..][..self.frames].iter_mut().enumerate() {
-                    for c in 0..3 {
-                        let row = &mut data[(c * height + y) * width..][..width];
-                        row.copy_from_slice(work.rows[rgb].channel(y, 3 * frame + c));
-                    }
-                }
+            for y in 0..self.native_height() {
+                self.native_row(work, y, &mut native[first..][..self.frames]);
             }
         })?;
-        let [first, second] = data;
-        Ok([Planes::new(3, height, width, first)?, Planes::new(3, height, width, second)?])
+        self.planes(native)
     }
 
     /// The two frames of a sample, moved as in [`native`](Self::native), at the size given to [`new`](Self::new). Frames in
@@ -255,21 +255,82 @@ impl Network {
         corrections: &[Correction],
         used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>,
     ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
-        let (height, width) = (self.bicubic.height(), self.bicubic.width());
-        let mut data = used.map(|frames| frames.map(RgbFrame::into_data)).unwrap_or_default();
-        data.iter_mut().for_each(|data| data.resize(3 * width * height, 0));
-        let columns = self.nodes.len() - 1;
+        let mut enlarged = self.enlarged_room(used);
         self.run(latents, corrections, |work, first| {
-            for y in 0..height {
-                self.advance(work, columns, self.bicubic.last_row(y) + 1);
-                for (frame, data) in data[first..][..self.frames].iter_mut().enumerate() {
-                    let row = &mut data[3 * width * y..][..3 * width];
-                    self.bicubic.rgb(&work.rows[columns], y, 3 * frame, row);
+            for y in 0..self.bicubic.height() {
+                self.enlarged_row(work, y, &mut enlarged[first..][..self.frames]);
+            }
+        })?;
+        self.rgb_frames(enlarged)
+    }
+
+    /// What [`native`](Self::native) and [`frames`](Self::frames) give, of one evaluation.
+    pub fn both(&self, latents: &[f32], corrections: &[Correction]) -> Result<Decoded, DecoderError> {
+        let (mut native, mut enlarged) = (self.native_room(), self.enlarged_room(None));
+        self.run(latents, corrections, |work, first| {
+            let mut next = 0;
+            for y in 0..self.native_height() {
+                self.native_row(work, y, &mut native[first..][..self.frames]);
+                // The heads' window holds but a few rows, so those at the clip's size that end with this one come next.
+                self.advance(work, self.nodes.len() - 1, y + 1);
+                while next < self.bicubic.height() && self.bicubic.last_row(next) <= y {
+                    self.enlarged_row(work, next, &mut enlarged[first..][..self.frames]);
+                    next += 1;
                 }
             }
         })?;
-        let [first, second] = data;
-        Ok([RgbFrame::new(width, height, first)?, RgbFrame::new(width, height, second)?])
+        Ok(Decoded { native: self.planes(native)?, frames: self.rgb_frames(enlarged)? })
+    }
+
+    fn native_height(&self) -> usize {
+        self.nodes[self.nodes.len() - 2].height
+    }
+
+    fn native_room(&self) -> [Vec<f32>; FRAMES_PER_SAMPLE] {
+        let RowNode { height, width, .. } = self.nodes[self.nodes.len() - 2];
+        [(); FRAMES_PER_SAMPLE].map(|()| vec![0f32; 3 * height * width])
+    }
+
+    /// Row `y` of the heads, into the frames of the latent.
+    fn native_row(&self, work: &mut Workspace, y: usize, native: &mut [Vec<f32>]) {
+        let rgb = self.nodes.len() - 2;
+        let RowNode { height, width, .. } = self.nodes[rgb];
+        self.advance(work, rgb, y + 1);
+        for (frame, data) in native.iter_mut().enumerate() {
+            for c in 0..3 {
+                let row = &mut data[(c * height + y) * width..][..width];
+                row.copy_from_slice(work.rows[rgb].channel(y, 3 * frame + c));
+            }
+        }
+    }
+
+    fn planes(&self, native: [Vec<f32>; FRAMES_PER_SAMPLE]) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
+        let RowNode { height, width, .. } = self.nodes[self.nodes.len() - 2];
+        let [first, second] = native.map(|data| Planes::new(3, height, width, data));
+        Ok([first?, second?])
+    }
+
+    fn enlarged_room(&self, used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>) -> [Vec<u8>; FRAMES_PER_SAMPLE] {
+        let mut enlarged = used.map(|frames| frames.map(RgbFrame::into_data)).unwrap_or_default();
+        enlarged.iter_mut().for_each(|data| data.resize(3 * self.bicubic.width() * self.bicubic.height(), 0));
+        enlarged
+    }
+
+    /// Row `y` of the latent's frames at the clip's size.
+    fn enlarged_row(&self, work: &mut Workspace, y: usize, enlarged: &mut [Vec<u8>]) {
+        let (columns, len) = (self.nodes.len() - 1, 3 * self.bicubic.width());
+        self.advance(work, columns, self.bicubic.last_row(y) + 1);
+        for (frame, data) in enlarged.iter_mut().enumerate() {
+            self.bicubic.rgb(&work.rows[columns], y, 3 * frame, &mut data[len * y..][..len]);
+        }
+    }
+
+    fn rgb_frames(
+        &self,
+        enlarged: [Vec<u8>; FRAMES_PER_SAMPLE],
+    ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
+        let [first, second] = enlarged.map(|data| RgbFrame::new(self.bicubic.width(), self.bicubic.height(), data));
+        Ok([first?, second?])
     }
 
     /// Evaluates the stem of each of a sample's latents in a free workspace and hands it to `body`, with the first frame that it

@@ -155,6 +155,21 @@ fn native_frames_lead_to_the_resampled_ones() {
 }
 
 #[test]
+fn both_kinds_of_frames_of_one_evaluation_are_those_of_two() {
+    // Larger than the decoder's 36x60, of its size, and smaller.
+    for (height, width) in [(47, 83), (36, 60), (7, 200), (120, 9), (1, 1)] {
+        let clip = Clip::new(ClipName::new("clip").unwrap(), 10, height, width).unwrap();
+        let parts = RepresentationParts { clip, sidecar: sidecar(), ..parts(1.0 / 128.0) };
+        let decoder = Decoder::new(&Representation::new(parts).unwrap());
+        for sample in [4, 1] {
+            let both = decoder.decode_both(sample).unwrap();
+            assert!(both.native == decoder.decode_native(sample).unwrap(), "{height}x{width}");
+            assert!(both.frames == decoder.decode(sample).unwrap(), "{height}x{width}");
+        }
+    }
+}
+
+#[test]
 fn the_first_error_of_the_sink_ends_decoding() {
     let decoder = Decoder::new(&representation(1.0 / 128.0));
     let refused = DecoderError::Sample { index: 77, samples: 0 };

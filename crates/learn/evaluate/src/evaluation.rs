@@ -1,7 +1,7 @@
 //! The evaluation of a whole clip.
 
 use dataset::Dataset;
-use decoder::{Decoder, DecoderError, in_order};
+use decoder::{Decoded, Decoder, DecoderError, in_order};
 use frames::{Planes, SquaredError};
 use metric::{Distortions, PerceptionStack, Score, StackError, evaluator_input};
 use repr::{FRAMES_PER_SAMPLE, Representation};
@@ -32,7 +32,7 @@ pub struct Evaluation {
 }
 
 /// A decoded sample: its error, and what the evaluators are to see.
-struct Decoded {
+struct Judged {
     error: SquaredError,
     inputs: Option<[Planes; FRAMES_PER_SAMPLE]>,
 }
@@ -54,10 +54,13 @@ pub fn evaluate(
     let decoder = Decoder::new(representation);
     let mut judged = stack.zip(dataset.originals());
     let asked = judged.is_some();
-    let work = |sample: usize, _: Option<Decoded>| -> Result<Decoded, EvaluateError> {
-        let error = squared_error(&decoder.decode_native(sample)?, dataset.pair(sample));
-        let inputs = if asked { Some(decoder.decode(sample)?.each_ref().map(evaluator_input)) } else { None };
-        Ok(Decoded { error, inputs })
+    let work = |sample: usize, _: Option<Judged>| -> Result<Judged, EvaluateError> {
+        let error = |native: &[Planes; FRAMES_PER_SAMPLE]| squared_error(native, dataset.pair(sample));
+        if !asked {
+            return Ok(Judged { error: error(&decoder.decode_native(sample)?), inputs: None });
+        }
+        let Decoded { native, frames } = decoder.decode_both(sample)?;
+        Ok(Judged { error: error(&native), inputs: Some(frames.each_ref().map(evaluator_input)) })
     };
 
     let (mut pair_mse, mut pair_distortions) = (Vec::new(), Vec::new());

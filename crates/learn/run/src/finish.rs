@@ -1,7 +1,7 @@
 //! What a run leaves at its end: the archive of its best checkpoint, and the report.
 
 use dataset::Dataset;
-use decoder::Decoder;
+use decoder::{Decoded, Decoder};
 use evaluate::{Evaluation, evaluate};
 use frames::Planes;
 use metric::{PerceptionStack, evaluator_input};
@@ -80,11 +80,11 @@ fn subjects(
         let original = original.iter().map(|&value| f32::from(value)).collect();
         let drawing = |error: frames::FrameError| ReportError::Drawing(error.to_string());
         let original = Planes::new(3, height, width, original).map_err(drawing)?;
-        let [_, reconstruction] = decoder.decode_native(sample)?;
+        let Decoded { native: [_, reconstruction], frames: [_, seen] } = decoder.decode_both(sample)?;
         let known = dataset.originals().and_then(|samples| samples.get(sample));
         let classes = match (&mut evaluators, known) {
             (Some(evaluators), Some(outputs)) => {
-                let [_, seen] = decoder.decode(sample)?.map(|frame| evaluator_input(&frame));
+                let seen = evaluator_input(&seen);
                 let reconstruction = evaluators.classes(&seen)?;
                 Some(ClassMaps { original: outputs.classes.clone(), reconstruction, seen: seen.to_rgb() })
             }
