@@ -17,13 +17,16 @@ use ops::frozen::Prepared;
 /// Batch sizes that a network keeps itself ready for.
 const MAX_PLANS: usize = 3;
 
+/// The dimensions of an input and the plan that it is run by.
+type Ready<B> = ([usize; 4], Arc<Plan<B>>);
+
 /// A model whose one input is four-dimensional, on a device. Its weights are constants: gradients flow to its input alone.
 pub struct Network<B: FrozenOps> {
     path: PathBuf,
     model: Model,
     device: B::Device,
-    /// Ready graphs with the inputs that they are for, the latest used last.
-    plans: Mutex<Vec<([usize; 4], Arc<Plan<B>>)>>,
+    /// The latest used last.
+    plans: Mutex<Vec<Ready<B>>>,
 }
 
 impl<B: FrozenOps> fmt::Debug for Network<B> {
@@ -103,7 +106,7 @@ impl<B: FrozenOps> Network<B> {
 
     /// A plan for the largest part of an input that the model can be run on. What a file says of its batch is a hint alone: some are
     /// made for one and take any, some say nothing and hold a constant.
-    fn make_plan(&self, input: [usize; 4], known: &[([usize; 4], Arc<Plan<B>>)]) -> Result<Arc<Plan<B>>, Problem> {
+    fn make_plan(&self, input: [usize; 4], known: &[Ready<B>]) -> Result<Arc<Plan<B>>, Problem> {
         let [all, channels, rows, columns] = input;
         let declared = self.model.inputs.first().and_then(Signature::batch);
         let declared = declared.filter(|&batch| batch > 0 && all.is_multiple_of(batch));
