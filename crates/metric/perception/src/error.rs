@@ -51,7 +51,7 @@ pub enum PerceptionError {
         swapped: bool,
     },
     /// A model that fails on a frame, or gives what no evaluator may.
-    #[error("{}: running this model as {role} failed: {detail}", path.display())]
+    #[error("{}: running this model as {role} failed: {detail}; give another model", path.display())]
     Run {
         /// The file.
         path: PathBuf,
