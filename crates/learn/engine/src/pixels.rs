@@ -4,7 +4,7 @@ use burn_core::tensor::backend::Backend;
 use burn_core::tensor::module::conv2d;
 use burn_core::tensor::ops::ConvOptions;
 use burn_core::tensor::{Tensor, TensorData};
-use recipe::PixelTerms;
+use recipe::{PixelTerms, SSIM_WINDOW};
 
 /// Weighted sum of the pixel terms between two tensors `[n, c, h, w]`; one value, `[1]`.
 pub fn pixel_loss<B: Backend>(weights: &PixelTerms, decoded: Tensor<B, 4>, target: Tensor<B, 4>) -> Tensor<B, 1> {
@@ -23,8 +23,8 @@ pub fn pixel_loss<B: Backend>(weights: &PixelTerms, decoded: Tensor<B, 4>, targe
     terms.into_iter().reduce(|a, b| a + b).unwrap_or(zero)
 }
 
-/// Mean structural similarity over all windows that lie inside (Wang, Bovik, Sheikh, Simoncelli 2004: Gaussian window of 11
-/// with sigma 1.5, K1 = 0.01, K2 = 0.03, range 1). Both inputs `[n, c, h, w]` with at least 11 rows and columns.
+/// Mean structural similarity over all windows that lie inside (Wang, Bovik, Sheikh, Simoncelli 2004: Gaussian window with sigma
+/// 1.5, K1 = 0.01, K2 = 0.03, range 1). Both inputs `[n, c, h, w]` with at least [`SSIM_WINDOW`] rows and columns.
 pub fn ssim<B: Backend>(a: Tensor<B, 4>, b: Tensor<B, 4>) -> Tensor<B, 1> {
     let [n, c, h, w] = a.dims();
     let planes = |x: Tensor<B, 4>| x.reshape([n * c, 1, h, w]);
@@ -42,13 +42,14 @@ pub fn ssim<B: Backend>(a: Tensor<B, 4>, b: Tensor<B, 4>) -> Tensor<B, 1> {
 
 /// Weighted mean over the Gaussian window, rows then columns.
 fn window<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    let weights: Vec<f32> = (-5..=5i32).map(|i| (-(i * i) as f32 / 4.5).exp()).collect();
+    let reach = (SSIM_WINDOW / 2) as i32;
+    let weights: Vec<f32> = (-reach..=reach).map(|i| (-(i * i) as f32 / 4.5).exp()).collect();
     let sum: f32 = weights.iter().sum();
     let weights: Vec<f32> = weights.iter().map(|w| w / sum).collect();
     let options = || ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
     let device = x.device();
     let kernel = |shape: [usize; 4]| Tensor::from_data(TensorData::new(weights.clone(), shape), &device);
-    conv2d(conv2d(x, kernel([1, 1, 11, 1]), None, options()), kernel([1, 1, 1, 11]), None, options())
+    conv2d(conv2d(x, kernel([1, 1, SSIM_WINDOW, 1]), None, options()), kernel([1, 1, 1, SSIM_WINDOW]), None, options())
 }
 
 #[cfg(test)]

@@ -6,13 +6,11 @@ use std::path::Path;
 use repr::Architecture;
 
 use crate::error::RecipeError;
+use crate::stage::SSIM_WINDOW;
 use crate::tables::{RecipeTable, StageTable, Trains};
 
 /// Rows and columns of what the evaluators see.
 const EVALUATOR_SIZE: (usize, usize) = (metric::INPUT_HEIGHT, metric::INPUT_WIDTH);
-
-/// Rows and columns of the window in which structural similarity is taken.
-const SSIM_WINDOW: usize = 11;
 
 /// Every value lies in its range and fits the others; returns the decoder. `path` names the file in an error.
 pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<Architecture, RecipeError> {

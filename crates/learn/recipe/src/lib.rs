@@ -16,6 +16,7 @@ pub mod tables;
 pub use error::RecipeError;
 pub use recipe::{Recipe, RecipeFile};
 pub use stage::{
-    Grid, Loss, Muon, PerceptionTerms, PixelTerms, PoseTerm, RateTerm, Rates, SegmentationTerm, TrainingStage,
+    Grid, Loss, Muon, PerceptionTerms, PixelTerms, PoseTerm, RateTerm, Rates, SSIM_WINDOW, SegmentationTerm,
+    TrainingStage,
 };
 pub use tables::{PoseOver, RateModel, SegmentationKind, Start, Trains};

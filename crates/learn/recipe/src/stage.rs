@@ -79,6 +79,9 @@ pub struct Loss {
     pub rate: Option<RateTerm>,
 }
 
+/// Rows and columns of the window in which structural similarity is taken; frames of a stage that asks for it hold one.
+pub const SSIM_WINDOW: usize = 11;
+
 /// Weights of the pixel terms, at least one of them above 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PixelTerms {
