@@ -3,7 +3,6 @@
 mod samples;
 
 use std::fs;
-use std::io::Write;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,8 +102,7 @@ fn score(arguments: Arguments) -> Result<()> {
     progress.finish(format!("{} samples", distortions.samples()));
 
     let report = Report::new(&distortions, error.mean(), archive_bytes, original_bytes);
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{report}").and_then(|()| stdout.flush()).context("cannot write the report to stdout")?;
+    cli::print(format_args!("{report}\n"));
     if let Some(mut file) = json {
         let mut text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
         text.push(b'\n');

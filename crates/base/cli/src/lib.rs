@@ -1,16 +1,21 @@
-//! What the three binaries share: arguments, exit codes, one-line errors, progress, Ctrl-C.
+//! What the binaries share: arguments, exit codes, one-line errors, progress, signals.
 //!
 //! Exit codes: 0 success; 2 anything the user can mend, with one line on stderr; 130 after Ctrl-C; 1 internal
-//! ([`Internal`]). Results go to stdout, everything else to stderr.
+//! ([`Internal`], or a panic). Results go to stdout through [`print`], everything else to stderr through [`say`]; neither ends a
+//! command because nobody reads it.
 
 mod interrupt;
+mod panics;
 mod progress;
+mod streams;
 
 use std::fmt;
 use std::process::ExitCode;
 
 pub use interrupt::{Interrupted, interrupted, unless_interrupted, watch_interrupts};
 pub use progress::Progress;
+use streams::one_line;
+pub use streams::{print, say};
 
 /// An error that is the program's own fault rather than the user's: exit code 1.
 #[derive(Debug)]
@@ -18,7 +23,7 @@ pub struct Internal(pub String);
 
 impl fmt::Display for Internal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "internal: {}", self.0)
+        write!(f, "internal: {}; this is a bug, please report it", self.0)
     }
 }
 
@@ -26,30 +31,47 @@ impl std::error::Error for Internal {}
 
 /// Parses the arguments and runs `command` on them; whatever fails becomes one line on stderr and an exit code.
 pub fn run<A: clap::Parser>(command: impl FnOnce(A) -> anyhow::Result<()>) -> ExitCode {
-    let arguments = match A::try_parse() {
-        Ok(arguments) => arguments,
+    let work = || match A::try_parse() {
+        Ok(arguments) => conclude(command(arguments)),
         Err(error) if !error.use_stderr() => {
-            // Help or version text on stdout; nobody is left to tell when stdout is closed.
-            let _ = error.print();
-            return ExitCode::SUCCESS;
+            // Help or version.
+            streams::keep(error.print());
+            conclude(Ok(()))
         }
         Err(error) => {
-            eprintln!("{} (see --help)", one_line(&usage(&error)));
-            return ExitCode::from(2);
+            say(format_args!("{} (see --help)", one_line(&usage(&error))));
+            2
         }
     };
-    match command(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    panics::caught(work).unwrap_or(1).into()
+}
+
+/// The exit code of a command that came to its end; an error is told.
+fn conclude(result: anyhow::Result<()>) -> u8 {
+    match result.and_then(|()| streams::delivered()) {
+        Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {}", one_line(&format!("{error:#}")));
-            ExitCode::from(exit_code(&error))
+            say(format_args!("error: {}", one_line(&told(&error))));
+            exit_code(&error)
         }
     }
 }
 
+/// An error and its causes. Many errors hold their cause in their own text: nothing is said twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &cause;
+        }
+    }
+    text
+}
+
 fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<Interrupted>() {
-        130
+        Interrupted::CODE
     } else if error.is::<Internal>() {
         1
     } else {
@@ -63,18 +85,9 @@ fn usage(error: &clap::Error) -> String {
     text.split("\n\nUsage:").next().unwrap_or_default().replace("\n\nFor more information, try '--help'.", "")
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_become_one_line() {
-        assert_eq!(one_line("a\n  b\tc\n"), "a b c");
-    }
 
     #[test]
     fn a_usage_error_keeps_what_was_wrong_and_drops_the_rest() {
@@ -88,6 +101,13 @@ mod tests {
         assert!(text.contains("--threads") && text.contains("many") && !text.contains("Usage"), "{text}");
         let text = one_line(&parse(&["x"]));
         assert!(text.contains("--threads") && !text.contains("more information"), "{text}");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || std::io::Error::other("disk on fire");
+        assert_eq!(told(&anyhow::Error::new(cause()).context("a.bin")), "a.bin: disk on fire");
+        assert_eq!(told(&anyhow::Error::new(cause()).context("a.bin: disk on fire; run")), "a.bin: disk on fire; run");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::streams::say;
+
 /// Time between two lines where stderr is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -47,7 +49,7 @@ impl Progress {
             Sink::Lines { last } => {
                 if last.elapsed() >= LINE_INTERVAL {
                     *last = Instant::now();
-                    eprintln!("{} {done}/{} {}", self.label, self.total, message());
+                    say(format_args!("{} {done}/{} {}", self.label, self.total, message()));
                 }
             }
         }
@@ -57,7 +59,7 @@ impl Progress {
     pub fn line(&self, text: &str) {
         match &self.sink {
             Sink::Bar(bar) => bar.println(text),
-            Sink::Lines { .. } => eprintln!("{text}"),
+            Sink::Lines { .. } => say(text),
         }
     }
 
@@ -67,6 +69,6 @@ impl Progress {
             bar.finish_and_clear();
         }
         let (label, seconds) = (self.label, self.started.elapsed().as_secs_f64());
-        eprintln!("{label}: {message} ({seconds:.1} s)");
+        say(format_args!("{label}: {message} ({seconds:.1} s)"));
     }
 }

@@ -1,6 +1,5 @@
 //! `hnerv encode`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -113,7 +112,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let worth = original.measure(&source, &representation, bytes.len())?;
         text += &format!("{}: {} bytes, {worth}\n", arguments.output.display(), bytes.len());
     }
-    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+    cli::print(text);
+    Ok(())
 }
 
 /// The checkpoint that `source` means.
@@ -141,11 +141,10 @@ fn original(arguments: &Arguments, plain: &Representation) -> anyhow::Result<Ori
 fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Original) -> anyhow::Result<Representation> {
     let source = quantizer.source();
     let Some(goal) = goal else { return Ok(source.plain().clone()) };
-    let mut stdout = std::io::stdout();
     let point = walk(quantizer, goal, |point: &Point| -> anyhow::Result<f64> {
         let worth = original.measure(source, &point.representation, point.bytes)?;
         let lambda = point.lambda.map_or("plain".into(), |lambda| format!("lambda {lambda:.5}"));
-        writeln!(stdout, "{lambda}: {} bytes, {worth}", point.bytes).context("standard output")?;
+        cli::print(format_args!("{lambda}: {} bytes, {worth}\n", point.bytes));
         cli::unless_interrupted()?;
         Ok(worth.cost())
     })?;
@@ -180,7 +179,7 @@ fn sidecar(
     let mut search = Search::new(&start, &quantizer.latent_curvature(), dataset, judge, passes)?;
     let mut state = match saved {
         Some(state) => {
-            eprintln!("search: goes on behind step {} of {}", state.finished(), search.steps());
+            cli::say(format_args!("search: goes on behind step {} of {}", state.finished(), search.steps()));
             state
         }
         None => {
@@ -199,7 +198,7 @@ fn sidecar(
         !cli::interrupted()
     })?;
     if !finished {
-        eprintln!("search: stopped, kept in {}; the same command goes on", file.path().display());
+        cli::say(format_args!("search: stopped, kept in {}; the same command goes on", file.path().display()));
         return Err(cli::Interrupted.into());
     }
     progress.finish(format!("{} corrections", count(&state)));

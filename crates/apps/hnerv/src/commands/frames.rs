@@ -17,9 +17,6 @@ pub struct Arguments {
 /// Runs the command.
 #[cfg(feature = "ffmpeg")]
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    use std::io::Write;
-
-    use anyhow::Context;
     use frames::RawWriter;
     use output::OutputFile;
 
@@ -32,8 +29,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         count += 1;
     }
     writer.into_inner().commit()?;
-    let line = format!("{}: {count} frames of {width}x{height}", arguments.output.display());
-    writeln!(std::io::stdout(), "{line}").context("standard output")
+    cli::print(format_args!("{}: {count} frames of {width}x{height}\n", arguments.output.display()));
+    Ok(())
 }
 
 /// Runs the command.

@@ -1,6 +1,5 @@
 //! `hnerv import`
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -29,6 +28,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bytes = archive::encode(&representation);
     output::write_whole(&arguments.output, &bytes)?;
     let table = inspect::table(&arguments.output.display().to_string(), &bytes)?;
-    let text = format!("{table}\n{} bytes before, {} now\n", foreign.len(), bytes.len());
-    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+    cli::print(format_args!("{table}\n{} bytes before, {} now\n", foreign.len(), bytes.len()));
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `hnerv inspect`
 
 use std::fmt::Write as _;
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -24,8 +24,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let path = &arguments.archive;
     let bytes = read(path)?;
-    let text = if arguments.json { json(path, &bytes)? } else { table(&path.display().to_string(), &bytes)? };
-    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+    cli::print(if arguments.json { json(path, &bytes)? } else { table(&path.display().to_string(), &bytes)? });
+    Ok(())
 }
 
 /// The bytes of an archive, ours or foreign.

@@ -1,9 +1,7 @@
 //! `hnerv report`
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use report::RunFolder;
 
 /// Make a finished run's page anew from what the run stored: no clip, no evaluators, no training.
@@ -17,5 +15,6 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = RunFolder::new(&arguments.run);
     report::remake(&folder)?;
-    writeln!(std::io::stdout(), "{}", folder.report_html().display()).context("standard output")
+    cli::print(format_args!("{}\n", folder.report_html().display()));
+    Ok(())
 }

@@ -44,8 +44,6 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
 /// Runs the command.
 #[cfg(feature = "ffmpeg")]
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    use std::io::Write;
-
     use anyhow::Context;
 
     use crate::footage;
@@ -57,8 +55,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (info, count) = dataset::convert(source, output, *size, footage::stack(&mut evaluators), &cli::interrupted)
         .map_err(footage::command_error)?;
     let bytes = std::fs::metadata(output).with_context(|| output.display().to_string())?.len();
-    let line = format!("{}: {count} frames of {}x{}, {bytes} bytes", output.display(), info.width, info.height);
-    writeln!(std::io::stdout(), "{line}").context("standard output")
+    let (output, width, height) = (output.display(), info.width, info.height);
+    cli::print(format_args!("{output}: {count} frames of {width}x{height}, {bytes} bytes\n"));
+    Ok(())
 }
 
 /// Runs the command.

@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let source = ClipSource { path, track: *track, name: name.as_ref() };
     let dataset = footage::load(source, recipe.decoder().output_size(), footage::stack(&mut evaluators))?;
     let clip = dataset.clip()?;
-    eprintln!(
+    cli::say(format_args!(
         "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
         clip.name(),
         clip.frames(),
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         recipe.epochs(),
         arguments.device,
         folder.path().display(),
-    );
+    ));
     let mut display = Display { progress: None };
     let job = Job {
         recipe: &recipe,
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     match run::run(arguments.device, job, &mut display)? {
         Outcome::Interrupted => {
-            eprintln!("train: stopped, checkpoint written; go on with --resume");
+            cli::say("train: stopped, checkpoint written; go on with --resume");
             Err(cli::Interrupted.into())
         }
         Outcome::Finished { archive_bytes, evaluation, seconds } => {
@@ -107,11 +107,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 progress.finish(format!("{} epochs", recipe.epochs()));
             }
             let (archive, minutes) = (folder.archive(), seconds / 60.0);
-            let worth = worth(&evaluation);
-            let line =
-                format!("{}: {archive_bytes} bytes, {worth}, {minutes:.1} minutes of training", archive.display());
-            use std::io::Write;
-            writeln!(std::io::stdout(), "{line}").context("standard output")
+            let (archive, worth) = (archive.display(), worth(&evaluation));
+            cli::print(format_args!("{archive}: {archive_bytes} bytes, {worth}, {minutes:.1} minutes of training\n"));
+            Ok(())
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The `detokenize` command: an archive of tokens back into its files. Small and free of other libraries, for places that only
 //! decode, such as a submission to the commaVQ compression challenge.
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,20 +15,38 @@ fn main() -> ExitCode {
         [archive, folder] => (archive, folder, None),
         [archive, folder, prior] => (archive, folder, Some(prior.as_path())),
         _ => {
-            eprintln!("usage: detokenize ARCHIVE FOLDER [PRIOR]");
+            say("usage: detokenize ARCHIVE FOLDER [PRIOR]");
             return ExitCode::from(2);
         }
     };
     match run(archive, folder, prior) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}: {error}", archive.display());
+            say(format_args!("error: {error}"));
             ExitCode::from(2)
         }
     }
 }
 
-fn run(archive: &Path, folder: &Path, prior: Option<&Path>) -> Result<(), TokenFilesError> {
-    let prior = prior.map(|path| Ok::<_, TokenFilesError>(Prior::read(&read(path)?)?)).transpose()?;
-    extract(&Archive::open(&read(archive)?, prior.as_ref())?, folder, &|_| true, &|| ())
+fn run(archive: &Path, folder: &Path, prior: Option<&Path>) -> Result<(), String> {
+    let prior = match prior {
+        Some(path) => Some(read(path).and_then(|bytes| Ok(Prior::read(&bytes)?)).map_err(of(path))?),
+        None => None,
+    };
+    let bytes = read(archive).map_err(of(archive))?;
+    let restored = Archive::open(&bytes, prior.as_ref()).map_err(TokenFilesError::from);
+    restored.and_then(|opened| extract(&opened, folder, &|_| true, &|| ())).map_err(of(archive))
+}
+
+/// What is wrong, with the file at fault: errors of the tokens themselves do not know it.
+fn of(path: &Path) -> impl Fn(TokenFilesError) -> String {
+    move |error| match error {
+        TokenFilesError::Tokens(cause) => format!("{}: {cause}", path.display()),
+        other => other.to_string(),
+    }
+}
+
+/// A line on stderr, dropped where nobody can read it: `cli::say` without all that comes with it.
+fn say(line: impl Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -98,11 +98,6 @@ impl LoadedPrior {
     }
 }
 
-/// Writes to standard output.
-pub fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("standard output")
-}
-
 /// Shows how many segments are done.
 pub fn show(progress: &Mutex<Progress>, done: usize) {
     if let Ok(mut progress) = progress.lock() {

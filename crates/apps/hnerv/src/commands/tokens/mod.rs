@@ -13,7 +13,7 @@ use output::OutputFile;
 use token_files::read;
 use tokens::Archive;
 
-use coding::{Coding, Input, LoadedPrior, Threads, finish, print, show};
+use coding::{Coding, Input, LoadedPrior, Threads, finish, show};
 
 /// Code VQ token videos (.npy, such as commaVQ's) without loss.
 #[derive(clap::Args)]
@@ -103,7 +103,8 @@ fn compress(arguments: &CompressArguments) -> anyhow::Result<()> {
     if let Some(prior) = &prior {
         text += &format!(", {:.4} with the prior's {} bytes", summary.rate(prior.bytes), prior.bytes);
     }
-    print(&(text + "\n"))
+    cli::print(text + "\n");
+    Ok(())
 }
 
 fn decompress(arguments: &DecompressArguments) -> anyhow::Result<()> {
@@ -132,5 +133,7 @@ fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let prior = tokens::train(files.len(), &|i| files[i].load(), arguments.counts, &|done| show(&progress, done))?;
     finish(progress, files.len());
     output::write_whole(&arguments.output, &prior)?;
-    print(&format!("{}: {} bytes, from {} segments\n", arguments.output.display(), prior.len(), files.len()))
+    let output = arguments.output.display();
+    cli::print(format_args!("{output}: {} bytes, from {} segments\n", prior.len(), files.len()));
+    Ok(())
 }

@@ -8,7 +8,7 @@ use token_files::read;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::coding::{Coding, Input, print};
+use super::coding::{Coding, Input};
 
 /// Name of the decoder in the zip, and of the binary that becomes it.
 const DECODER: &str = "detokenize";
@@ -77,13 +77,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let parts =
         [("archive", archive.len()), ("prior", prior.map_or(0, |prior| prior.bytes)), ("decoder", decoder.len())];
     let parts = parts.map(|(name, bytes)| format!("{name} {bytes}")).join(", ");
-    print(&format!(
+    cli::print(format_args!(
         "{}: {} segments, {} bytes ({parts} before deflating)\nCompression rate: {rate:.1} ({rate:.4}; the archive alone {:.4})\n",
         arguments.output.display(),
         summary.segments,
         bytes.len(),
         summary.rate(0),
-    ))
+    ));
+    Ok(())
 }
 
 /// The decoder's bytes: `given`, or the binary beside this one.
