@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, bail};
 use frames::{Planes, RawError, RawReader, RgbFrame, SquaredError};
@@ -48,15 +50,24 @@ impl Pair {
 
     /// All samples; the first `known` ones without the original's frames. The first error is the last item. The frame
     /// counts must agree; an odd last frame, in no sample, may be missing in the reconstruction.
-    pub fn samples(mut self, known: usize) -> Receiver<Result<Sample>> {
+    pub fn samples(mut self, known: usize) -> impl Iterator<Item = Result<Sample>> {
         let (sender, receiver) = sync_channel(AHEAD);
-        thread::spawn(move || {
+        let mut worker = Some(thread::spawn(move || {
             if let Err(error) = self.send(known, &sender) {
                 // Nobody listens any more: the evaluators failed first.
                 let _ = sender.send(Err(error));
             }
-        });
-        receiver
+        }));
+        iter::from_fn(move || {
+            let sample = receiver.recv().ok();
+            if sample.is_none()
+                && let Some(Err(panic)) = worker.take().map(JoinHandle::join)
+            {
+                // Fewer samples than there are would be another score.
+                resume_unwind(panic);
+            }
+            sample
+        })
     }
 
     fn send(&mut self, known: usize, sender: &SyncSender<Result<Sample>>) -> Result<()> {
