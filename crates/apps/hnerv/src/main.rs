@@ -1,5 +1,6 @@
 //! The `hnerv` command: train a neural representation of a clip, encode it, look inside it.
 
+mod archive_file;
 mod commands;
 mod footage;
 

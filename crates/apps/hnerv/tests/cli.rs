@@ -302,6 +302,36 @@ fn outputs_that_cannot_be_written_leave_nothing() {
 }
 
 #[test]
+fn an_input_is_not_overwritten() {
+    let bench = trained();
+    let segnet = testdata::asset_of("metric/perception", "segnet.onnx");
+    fs::copy(&segnet, bench.path("s.onnx")).unwrap();
+    std::os::unix::fs::symlink("clip.mkv", bench.path("link.mkv")).unwrap();
+    fs::hard_link(bench.path("clip.mkv"), bench.path("hard.mkv")).unwrap();
+    std::os::unix::fs::symlink("run", bench.path("linked")).unwrap();
+    for output in ["clip.mkv", "./clip.mkv", "link.mkv", "hard.mkv", "run/../clip.mkv"] {
+        let words = [output, "would overwrite the input clip.mkv"];
+        bench.refuses(&format!("frames clip.mkv {output}"), &words);
+        bench.refuses(&format!("targets clip.mkv -o {output} --size 64x48"), &words);
+        bench.refuses(&format!("encode run --original clip.mkv -o {output}"), &words);
+        bench.refuses(&format!("import clip.mkv -o {output}"), &words);
+    }
+    bench.refuses("targets clip.mkv -o s.onnx --segnet s.onnx --posenet s.onnx", &["s.onnx", "would overwrite"]);
+    let encode = |output: &str| format!("encode run --original clip.mkv --segnet s.onnx --posenet s.onnx -o {output}");
+    for output in
+        ["s.onnx", "run/config.toml", "linked/checkpoints/last.safetensors", "run/checkpoints/best.safetensors"]
+    {
+        bench.refuses(&encode(output), &[output, "would overwrite the input"]);
+    }
+    bench.refuses("encode run/checkpoints/last.safetensors -o linked/checkpoints/last.safetensors", &["overwrite"]);
+    bench.succeeds("encode run -o run/archive.bin");
+    let report = bench.path("run/report.html");
+    fs::remove_file(&report).unwrap();
+    std::os::unix::fs::symlink("report.json", &report).unwrap();
+    bench.refuses("report run", &["report.html", "would overwrite the input run/report.json"]);
+}
+
+#[test]
 fn what_is_no_archive_or_checkpoint_is_refused() {
     let bench = trained();
     let archive = bench.read("run/archive.bin");

@@ -150,3 +150,41 @@ fn damage_is_noticed_before_anything_is_written() {
     bench.refuses("tokens decompress nowhere.bin -o out", &["nowhere.bin"]);
     bench.refuses("tokens compress in -o in", &["in:", "folder"]);
 }
+
+#[test]
+fn an_input_is_not_overwritten() {
+    let bench = with_segments();
+    bench.succeeds("tokens train in -o prior.bin");
+    bench.succeeds("tokens compress in -o x.bin --prior prior.bin");
+    bench.write("detokenize", "#!/bin/sh\n");
+    let segment = segment_name(3);
+    for output in [segment.as_str(), "prior.bin"] {
+        let words = [output, "would overwrite the input"];
+        bench.refuses(&format!("tokens compress in -o {output} --prior prior.bin"), &words);
+        bench.refuses(&format!("tokens submission in -o {output} --prior prior.bin --decoder detokenize"), &words);
+    }
+    bench.refuses(&format!("tokens train in -o {segment}"), &[&segment, "would overwrite the input"]);
+    bench.refuses("tokens submission in -o detokenize --decoder detokenize", &["detokenize", "would overwrite"]);
+    // An archive that lies where one of its files is to be restored.
+    for name in ["x.bin", "prior.bin"] {
+        bench.write(&format!("{name}.d/keep"), "");
+        fs::create_dir_all(bench.path(&format!("{name}.d/1/segment5"))).unwrap();
+        let link = bench.path(&format!("{name}.d/1/segment5/token.npy"));
+        std::os::unix::fs::symlink(bench.path(name), link).unwrap();
+        let command = format!("tokens decompress x.bin -o {name}.d --prior prior.bin");
+        bench.refuses(&command, &[name, "would overwrite the input"]);
+    }
+    bench.succeeds("tokens decompress x.bin -o x.bin.d --prior prior.bin --only 0/segment2/token.npy");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_before_the_work() {
+    let bench = with_segments();
+    bench.write("detokenize", "#!/bin/sh\n");
+    // Were the segments read first, this one would be refused.
+    bench.write("in/cut.npy", "cut");
+    bench.write("file", "in the way");
+    for command in ["compress in -o", "train in -o", "submission in --decoder detokenize -o"] {
+        bench.refuses(&format!("tokens {command} file/out"), &["file", "choose another place"]);
+    }
+}

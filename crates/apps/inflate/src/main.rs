@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::Parser;
 use cli::{Interrupted, Progress};
 use decoder::Decoder;
@@ -45,10 +45,19 @@ fn inflate(arguments: Arguments) -> Result<()> {
     cli::watch_interrupts()?;
     let threads = arguments.threads.map(usize::from);
     let threads = threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
-    // All archives are read before the first frame is written: a bad one is refused at once.
-    for job in input::jobs(&arguments.archive, arguments.names.as_deref())? {
-        let path = arguments.out_dir.join(format!("{}.raw", job.base));
-        write_frames(&job, &path, arguments.pairs.clone(), threads)?;
+    // All archives are read before the first frame is written: a bad one is refused at once, and so is what cannot be written.
+    let jobs = input::jobs(&arguments.archive, arguments.names.as_deref())?;
+    let target = |job: &Job| arguments.out_dir.join(format!("{}.raw", job.base));
+    for job in &jobs {
+        let pairs = job.representation.clip.samples();
+        output::keep_apart(&target(job), jobs.iter().map(|job| &job.source).chain(&arguments.names))?;
+        if let Some(Range { start, end }) = arguments.pairs.clone().filter(|range| range.end > pairs) {
+            let source = job.source.display();
+            bail!("{source}: --pairs {start}..{end}, but there are {pairs} pairs: end at {pairs} or before");
+        }
+    }
+    for job in jobs {
+        write_frames(&job, &target(&job), arguments.pairs.clone(), threads)?;
     }
     Ok(())
 }
@@ -67,13 +76,6 @@ fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: us
     // An odd last frame belongs to no pair: only a whole clip has it.
     let frames = if pairs.is_some() { clip.frames().min(FRAMES_PER_SAMPLE * samples) } else { clip.frames() };
     let pairs = pairs.unwrap_or(0..samples);
-    ensure!(
-        pairs.end <= samples,
-        "{}: --pairs {}..{}, but there are {samples} pairs: end at {samples} or before",
-        job.source.display(),
-        pairs.start,
-        pairs.end
-    );
     let mut writer = RawWriter::new(OutputFile::create(path)?, clip.width(), clip.height())?;
     let mut progress = Progress::new("inflate", pairs.len() as u64);
     let mut written = 0;

@@ -210,3 +210,34 @@ fn wrong_arguments_are_one_line() {
     refused(&inflate(folder.path(), &["archive.bin", "out", "--fast"]), &["--fast"]);
     assert!(inflate(folder.path(), &["--help"]).status.success());
 }
+
+#[test]
+fn an_archive_is_not_overwritten_by_its_frames() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let bytes = archive("drive", 4);
+    fs::create_dir(at("data")).unwrap();
+    fs::write(at("drive.raw"), &bytes).unwrap();
+    fs::write(at("data/a.bin"), &bytes).unwrap();
+    fs::write(at("data/b.bin"), &bytes).unwrap();
+    fs::write(at("list"), "a.mkv\nb.mkv\n").unwrap();
+    fs::hard_link(at("data/b.bin"), at("b.raw")).unwrap();
+    fs::create_dir(at("linked")).unwrap();
+    symlink("../list", at("linked/a.raw")).unwrap();
+    let before = files(folder.path());
+    refused(&inflate(folder.path(), &["drive.raw", "."]), &["drive.raw", "would overwrite the input"]);
+    refused(&inflate(folder.path(), &["data", ".", "--names", "list"]), &["b.raw", "data/b.bin"]);
+    refused(&inflate(folder.path(), &["data", "linked", "--names", "list"]), &["linked/a.raw", "the input list"]);
+    assert_eq!(files(folder.path()), before);
+    assert_eq!(fs::read(at("drive.raw")).unwrap(), bytes);
+}
+
+#[test]
+fn pairs_that_an_archive_has_not_are_refused_before_the_first_frame() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a.bin"), archive("a", 8)).unwrap();
+    fs::write(folder.path().join("b.bin"), archive("b", 4)).unwrap();
+    fs::write(folder.path().join("list"), "a\nb\n").unwrap();
+    refused(&inflate(folder.path(), &[".", "out", "--names", "list", "--pairs", "0..3"]), &["b.bin", "2 pairs"]);
+    assert!(!folder.path().join("out").exists());
+}

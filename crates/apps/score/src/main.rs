@@ -72,7 +72,9 @@ fn score(arguments: Arguments) -> Result<()> {
     let archive_bytes = file_size(&arguments.archive)?;
     let original_bytes = originals.iter().map(|clip| file_size(clip)).sum::<Result<u64>>()?;
     // Opened before the work rather than after it, as are all clips below: what is wrong shows at once.
-    let json = arguments.json.as_ref().map(OutputFile::create).transpose()?;
+    let inputs = [&arguments.archive, &arguments.segnet, &arguments.posenet];
+    let inputs = || inputs.into_iter().chain(originals).chain(inflated);
+    let json = arguments.json.as_ref().map(|path| OutputFile::create_apart(path, inputs())).transpose()?;
     let threads = arguments.threads.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut evaluators = Evaluators::load(&arguments.segnet, &arguments.posenet, threads)?;
     let mut expected = 0;

@@ -322,3 +322,30 @@ fn a_report_that_cannot_be_written_is_an_error() {
     assert!(text.trim_end().lines().last().unwrap().contains("/dev/full"), "{text}");
     assert!(bench.refusal("--json", bench.path("clip.mkv/report.json")).unwrap().contains("clip.mkv"));
 }
+
+#[test]
+fn an_input_is_not_overwritten_by_the_report() {
+    let Some(bench) = Bench::new() else { return };
+    std::os::unix::fs::symlink("out.raw", bench.path("link.json")).unwrap();
+    fs::hard_link(bench.path("archive.bin"), bench.path("hard.json")).unwrap();
+    for name in ["clip.mkv", "out.raw", "archive.bin", "link.json", "hard.json"] {
+        let before = fs::read(bench.path(name)).unwrap();
+        let Some(text) = bench.refusal("--json", bench.path(name)) else { return };
+        assert!(text.contains(name) && text.contains("would overwrite the input"), "{text}");
+        assert!(fs::read(bench.path(name)).unwrap() == before);
+    }
+}
+
+#[test]
+fn a_report_that_nobody_takes_is_in_its_file_all_the_same() {
+    let (Some(bench), Some(library)) = (Bench::new(), testdata::onnxruntime()) else { return };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_score"));
+    command.env("HNERV_CACHE", bench.path("cache")).env("ORT_DYLIB_PATH", library);
+    command.arg("--segnet").arg(model("segnet.onnx")).arg("--posenet").arg(model("posenet.onnx"));
+    command.arg("--original").arg(bench.path("clip.mkv")).arg("--inflated").arg(bench.path("out.raw"));
+    command.arg("--archive").arg(bench.path("archive.bin")).arg("--json").arg(bench.path("out.json"));
+    let output = command.stdout(File::options().write(true).open("/dev/full").unwrap()).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && errors.contains("error: standard output"), "{errors}");
+    assert!(fs::read_to_string(bench.path("out.json")).unwrap().contains("score"));
+}

@@ -86,6 +86,17 @@ fn name(path: &Path) -> Result<String, TokensError> {
     parts.map(|parts| parts.join("/")).ok_or_else(|| TokensError::Name { name: path.to_string_lossy().into_owned() })
 }
 
+/// Refuses to restore files over the `inputs`, the archive and its prior: see [`output::keep_apart`].
+pub fn keep_apart<P: AsRef<Path>>(
+    archive: &Archive<'_>,
+    folder: &Path,
+    wanted: &dyn Fn(&Entry) -> bool,
+    inputs: impl IntoIterator<Item = P> + Clone,
+) -> Result<(), TokenFilesError> {
+    let mut files = archive.entries().filter(|entry| wanted(entry)).map(|entry| folder.join(entry.name()));
+    Ok(files.try_for_each(|file| output::keep_apart(&file, inputs.clone()))?)
+}
+
 /// Restores the files of an archive that are `wanted` below `folder`; `done` is told of each.
 pub fn extract(
     archive: &Archive<'_>,

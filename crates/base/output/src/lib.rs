@@ -1,17 +1,23 @@
 //! Output files that are whole or absent: [`OutputFile`] is written beside its place and renamed into it by
 //! [`OutputFile::commit`]; [`write_whole`] does both at once. On Linux the unfinished file has no name where the file
-//! system allows (`O_TMPFILE`), so that nothing is left even of a killed process.
+//! system allows (`O_TMPFILE`), so that nothing is left even of a killed process. And never over an input:
+//! [`OutputFile::create_apart`], or [`keep_apart`] where somebody else opens the file.
 //!
 //! Errors are one line: which file, what is wrong, what to do.
 
+mod folders;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 
 use atomic_write_file::AtomicWriteFile;
 use thiserror::Error;
+
+pub use folders::NewFolders;
 
 /// Large enough that a frame takes a handful of system calls.
 const BUFFER: usize = 1 << 20;
@@ -34,6 +40,14 @@ pub enum OutputError {
         path: PathBuf,
         /// What the system says.
         cause: io::Error,
+    },
+    /// The file is an input of the same command.
+    #[error("{}: would overwrite the input {}; give another output", path.display(), input.display())]
+    Input {
+        /// The output as the caller named it.
+        path: PathBuf,
+        /// The input.
+        input: PathBuf,
     },
     /// Opening, writing or renaming failed.
     #[error("{}: cannot write: {cause}; {}", path.display(), advice(cause))]
@@ -62,11 +76,13 @@ fn advice(cause: &io::Error) -> &'static str {
 
 /// A file being written: it takes its place, whole, on [`commit`](Self::commit); dropped before, it leaves nothing.
 ///
-/// Buffered. The errors of its [`Write`] carry an [`OutputError`], path and advice included.
+/// Folders that were made for it go with it. Buffered. The errors of its [`Write`] carry an [`OutputError`], path and advice included.
 #[derive(Debug)]
 pub struct OutputFile {
     path: PathBuf,
     sink: BufWriter<Sink>,
+    /// Dropped behind the sink, which may have a file in them.
+    folders: NewFolders,
 }
 
 #[derive(Debug)]
@@ -97,10 +113,13 @@ impl OutputFile {
     /// Opens an output file at `path` and makes the folders above it. An existing file stays as it is until
     /// [`commit`](Self::commit) and then passes its mode on; behind a symbolic link, the file it points to is replaced.
     /// What exists and is no regular file (`/dev/stdout`, a pipe) is written straight.
+    ///
+    /// Where there are inputs, [`create_apart`](Self::create_apart).
     pub fn create(path: impl AsRef<Path>) -> Result<Self, OutputError> {
         let path = path.as_ref();
         survive_size_limit();
         let failed = |cause| OutputError::Write { path: path.into(), cause };
+        let mut folders = NewFolders::default();
         let sink = match fs::metadata(path) {
             Ok(found) if found.is_dir() => return Err(OutputError::NotAFile { path: path.into() }),
             // Appending keeps what `>>` on /dev/stdout must keep.
@@ -114,12 +133,21 @@ impl OutputFile {
                 }
                 if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                     let failed = |cause| OutputError::Folder { path: folder.into(), cause };
-                    fs::create_dir_all(folder).map_err(failed)?;
+                    folders = NewFolders::make(folder).map_err(failed)?;
                 }
                 Sink::Beside(AtomicWriteFile::open(path).map_err(failed)?)
             }
         };
-        Ok(Self { path: path.into(), sink: BufWriter::with_capacity(BUFFER, sink) })
+        Ok(Self { path: path.into(), sink: BufWriter::with_capacity(BUFFER, sink), folders })
+    }
+
+    /// As [`create`](Self::create), unless the file is one of the `inputs`: see [`keep_apart`].
+    pub fn create_apart<P: AsRef<Path>>(
+        path: impl AsRef<Path>,
+        inputs: impl IntoIterator<Item = P>,
+    ) -> Result<Self, OutputError> {
+        keep_apart(path.as_ref(), inputs)?;
+        Self::create(path)
     }
 
     /// The path that was given.
@@ -134,12 +162,14 @@ impl OutputFile {
 
     /// Writes what is buffered, sees it safely to disk and gives the file its name.
     pub fn commit(self) -> Result<(), OutputError> {
-        let Self { path, sink } = self;
+        let Self { path, sink, folders } = self;
         let written = sink.into_inner().map_err(|error| error.into_error()).and_then(|sink| match sink {
             Sink::Beside(file) => file.commit(),
             Sink::Direct(_) => Ok(()),
         });
-        written.map_err(|cause| OutputError::Write { path, cause })
+        written.map_err(|cause| OutputError::Write { path, cause })?;
+        folders.keep();
+        Ok(())
     }
 
     fn explain<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -164,6 +194,16 @@ impl Write for OutputFile {
     fn flush(&mut self) -> io::Result<()> {
         let result = self.sink.flush();
         self.explain(result)
+    }
+}
+
+/// Refuses an output that is one of the `inputs`, by another name or through links too.
+pub fn keep_apart<P: AsRef<Path>>(path: &Path, inputs: impl IntoIterator<Item = P>) -> Result<(), OutputError> {
+    let identity = |path: &Path| fs::metadata(path).ok().filter(|found| found.is_file()).map(|it| (it.dev(), it.ino()));
+    let Some(output) = identity(path) else { return Ok(()) };
+    match inputs.into_iter().find(|input| identity(input.as_ref()) == Some(output)) {
+        Some(input) => Err(OutputError::Input { path: path.into(), input: input.as_ref().into() }),
+        None => Ok(()),
     }
 }
 

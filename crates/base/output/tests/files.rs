@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, thread, time};
 
-use output::{OutputError, OutputFile, write_whole};
+use output::{OutputError, OutputFile, keep_apart, write_whole};
 use tempfile::tempdir;
 
 fn entries(folder: &Path) -> usize {
@@ -55,6 +55,45 @@ fn a_file_dropped_leaves_nothing_and_the_old_one_as_it_was() {
     drop(file);
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(entries(folder.path()), 1);
+}
+
+#[test]
+fn folders_go_with_the_file_they_were_made_for() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a/b/c/file");
+    drop(OutputFile::create(&path).unwrap());
+    assert_eq!(entries(folder.path()), 0);
+    let file = OutputFile::create(&path).unwrap();
+    fs::write(folder.path().join("a/other"), "").unwrap();
+    drop(file);
+    assert!(folder.path().join("a/other").exists() && !folder.path().join("a/b").exists());
+    OutputFile::create(&path).unwrap().commit().unwrap();
+    assert!(path.exists());
+}
+
+#[test]
+fn an_output_is_no_input_by_any_name() {
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("input"), "x").unwrap();
+    fs::write(at("other"), "x").unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    symlink("input", at("link")).unwrap();
+    symlink(at("folder"), at("linked")).unwrap();
+    fs::hard_link(at("input"), at("hard")).unwrap();
+    fs::hard_link(at("input"), at("folder/hard")).unwrap();
+    for name in ["input", "folder/../input", "link", "hard", "linked/hard"] {
+        let error = OutputFile::create_apart(at(name), [at("other"), at("input")]).unwrap_err();
+        assert!(matches!(error, OutputError::Input { .. }));
+        assert_line(&error, name);
+        assert_line(&error, "would overwrite the input");
+        assert!(keep_apart(&at("input"), [at(name)]).is_err());
+    }
+    for name in ["other", "absent", "folder"] {
+        keep_apart(&at(name), [at("input"), at("absent")]).unwrap();
+    }
+    keep_apart(Path::new("/dev/null"), ["/dev/null"]).unwrap();
+    assert_eq!(fs::read(at("input")).unwrap(), b"x");
 }
 
 #[test]

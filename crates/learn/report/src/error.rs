@@ -21,6 +21,9 @@ pub enum ReportError {
         /// Why.
         source: io::Error,
     },
+    /// Another process has claimed the folder.
+    #[error("another process is at work in the run folder {}; wait for it, or take another folder", .0.display())]
+    Busy(PathBuf),
     /// A file of the run folder cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 ///
 /// ```text
 /// RUN/config.toml                    the resolved recipe
-/// RUN/run.lock                      held by the process that trains here
+/// RUN/run.lock                       held by the process that writes here
 /// RUN/checkpoints/last.safetensors   whole state, for --resume
 /// RUN/checkpoints/best.safetensors   moving average with the best score after quantization (without evaluators: the best
 ///                                    PSNR), for hnerv encode
@@ -25,6 +25,13 @@ impl RunFolder {
         Self(path.into())
     }
 
+    /// The run folder that a file lies in, or would lie in, if it is one.
+    pub fn around(file: &Path) -> Option<Self> {
+        // A bare name has an empty parent, which is the working directory.
+        let folder = Self::new(Path::new(".").join(file.parent()?));
+        folder.last().parent()?.is_dir().then_some(folder)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.0
@@ -35,7 +42,7 @@ impl RunFolder {
         self.0.join("config.toml")
     }
 
-    /// Held by the process that trains here.
+    /// Held by the process that writes here, see [`RunLock`](crate::RunLock).
     pub fn lock(&self) -> PathBuf {
         self.0.join("run.lock")
     }

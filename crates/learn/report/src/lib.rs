@@ -1,7 +1,7 @@
 //! What a run leaves for those who look at it: where its files lie, the figures of each epoch, and the report. Nothing here
 //! trains, decodes or evaluates; whoever does hands over what he found, and the page is made from what was stored of it alone.
 //!
-//! - [`RunFolder`]: the layout of a run folder.
+//! - [`RunFolder`]: the layout of a run folder; [`RunLock`] keeps other processes out of it.
 //! - [`Metrics`], [`EpochLine`]: metrics.jsonl and the event file of TensorBoard, an epoch at a time.
 //! - [`RunReport`] and [`Subject`]: a finished run's figures and the pairs to be shown; [`write`] stores them and makes the page.
 //! - [`remake`]: the page anew, from the stored report.
@@ -14,6 +14,7 @@ mod error;
 mod fixture;
 mod folder;
 mod html;
+mod lock;
 mod metrics;
 mod page;
 mod pictures;
@@ -24,6 +25,7 @@ pub use data::{MetricFigures, PairFigures, Picture, RunReport, Seen, choose};
 pub use epoch::EpochLine;
 pub use error::ReportError;
 pub use folder::RunFolder;
+pub use lock::RunLock;
 pub use metrics::Metrics;
 pub use pictures::{ClassMaps, Subject};
 pub use store::{remake, write};

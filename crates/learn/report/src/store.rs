@@ -9,6 +9,7 @@ use base64::Engine;
 use crate::data::RunReport;
 use crate::error::ReportError;
 use crate::folder::RunFolder;
+use crate::lock::RunLock;
 use crate::page::{Shown, page};
 use crate::pictures::{FRAMES, MAPS, Subject};
 
@@ -29,12 +30,22 @@ pub fn write(folder: &RunFolder, mut report: RunReport, subjects: &[Subject]) ->
     }
     let json = serde_json::to_string_pretty(&report).map_err(ReportError::drawing)?;
     output::write_whole(folder.report_json(), json.as_bytes())?;
-    remake(folder)
+    make_page(folder)
 }
 
-/// Makes the page anew from the stored report: no clip, no evaluator, no decoder is needed.
+/// Makes the page anew from the stored report: no clip, no evaluator, no decoder is needed. Nobody else may be at work in the
+/// folder.
 pub fn remake(folder: &RunFolder) -> Result<(), ReportError> {
+    if !folder.report_json().exists() {
+        return Err(ReportError::Absent(folder.report_json()));
+    }
+    let _lock = RunLock::claim(folder)?;
+    make_page(folder)
+}
+
+fn make_page(folder: &RunFolder) -> Result<(), ReportError> {
     let path = folder.report_json();
+    output::keep_apart(&folder.report_html(), [&path])?;
     let text = read(&path, MAX_REPORT)?;
     let report: RunReport = serde_json::from_slice(&text)
         .map_err(|error| ReportError::Invalid { path: path.clone(), detail: error.to_string() })?;
@@ -116,6 +127,9 @@ mod tests {
         let page = fs::read(folder.report_html()).unwrap();
         assert_eq!(String::from_utf8_lossy(&page).matches("data:image/png").count(), 4);
         fs::remove_file(folder.report_html()).unwrap();
+        let lock = RunLock::claim(&folder).unwrap();
+        assert!(matches!(remake(&folder), Err(ReportError::Busy(_))));
+        drop(lock);
         remake(&folder).unwrap();
         assert_eq!(fs::read(folder.report_html()).unwrap(), page);
 

@@ -11,6 +11,7 @@ use report::RunFolder;
 use repr::Representation;
 use run::Checkpoint;
 
+use crate::archive_file::ArchiveFile;
 use crate::commands::inspect;
 use crate::footage;
 
@@ -77,6 +78,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     cli::watch_interrupts()?;
     let path = checkpoint(&arguments.source)?;
+    let output = ArchiveFile::create(&arguments.output, inputs(arguments, &path))?;
     let checkpoint = Checkpoint::read(&path)?;
     let plain = checkpoint.quantize(arguments.bits).context(path.display().to_string())?;
     let source = if checkpoint.has_steps() && arguments.bits.is_none() {
@@ -103,7 +105,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (_, None) => source.plain().clone(),
     };
     let bytes = archive::encode(&representation);
-    output::write_whole(&arguments.output, &bytes)?;
+    output.write(&bytes)?;
     if let Some(file) = file {
         file.remove();
     }
@@ -124,6 +126,15 @@ fn checkpoint(source: &Path) -> anyhow::Result<PathBuf> {
     let best = RunFolder::new(source).best();
     ensure!(best.exists(), "{} holds no checkpoint yet ({}); train longer", source.display(), best.display());
     Ok(best)
+}
+
+/// All that is read, and what else makes the run whose checkpoint `path` is.
+fn inputs(arguments: &Arguments, path: &Path) -> Vec<PathBuf> {
+    let Arguments { source, original, segnet, posenet, .. } = arguments;
+    let folder = RunFolder::new(source);
+    let run = source.is_dir().then(|| [folder.config(), folder.last()]);
+    let given = [original, segnet, posenet].into_iter().flatten().cloned();
+    [path.to_path_buf()].into_iter().chain(run.into_iter().flatten()).chain(given).collect()
 }
 
 /// What results are compared with, as far as it was given.

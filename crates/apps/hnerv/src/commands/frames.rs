@@ -20,9 +20,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     use frames::RawWriter;
     use output::OutputFile;
 
+    let output = OutputFile::create_apart(&arguments.output, [&arguments.clip])?;
     let clip = video::Clip::open(&arguments.clip, arguments.track)?;
     let (width, height) = (clip.width(), clip.height());
-    let mut writer = RawWriter::new(OutputFile::create(&arguments.output)?, width, height)?;
+    let mut writer = RawWriter::new(output, width, height)?;
     let mut count = 0;
     for frame in clip {
         writer.write(&frame?)?;

@@ -49,6 +49,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     use crate::footage;
 
     let Arguments { clip, output, track, name, size, segnet, posenet, threads } = arguments;
+    let inputs = [Some(clip), segnet.as_ref(), posenet.as_ref()];
+    output::keep_apart(output, inputs.into_iter().flatten())?;
     cli::watch_interrupts()?;
     let mut evaluators = footage::evaluators(segnet.as_deref().zip(posenet.as_deref()), *threads)?;
     let source = dataset::ClipSource { path: clip, track: *track, name: name.as_ref() };

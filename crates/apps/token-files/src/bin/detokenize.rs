@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use token_files::{TokenFilesError, extract, read};
+use token_files::{TokenFilesError, extract, keep_apart, read};
 use tokens::{Archive, Prior};
 
 fn main() -> ExitCode {
@@ -29,13 +29,18 @@ fn main() -> ExitCode {
 }
 
 fn run(archive: &Path, folder: &Path, prior: Option<&Path>) -> Result<(), String> {
+    let given = prior;
     let prior = match prior {
         Some(path) => Some(read(path).and_then(|bytes| Ok(Prior::read(&bytes)?)).map_err(of(path))?),
         None => None,
     };
     let bytes = read(archive).map_err(of(archive))?;
     let restored = Archive::open(&bytes, prior.as_ref()).map_err(TokenFilesError::from);
-    restored.and_then(|opened| extract(&opened, folder, &|_| true, &|| ())).map_err(of(archive))
+    let restored = restored.and_then(|opened| {
+        keep_apart(&opened, folder, &|_| true, [Some(archive), given].into_iter().flatten())?;
+        extract(&opened, folder, &|_| true, &|| ())
+    });
+    restored.map_err(of(archive))
 }
 
 /// What is wrong, with the file at fault: errors of the tokens themselves do not know it.

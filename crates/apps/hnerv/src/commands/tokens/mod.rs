@@ -88,7 +88,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn compress(arguments: &CompressArguments) -> anyhow::Result<()> {
     let files = arguments.input.files()?;
     let prior = arguments.coding.prior()?;
-    let mut out = OutputFile::create(&arguments.output)?;
+    let inputs = files.iter().map(|file| &file.path).chain(prior.as_ref().map(|prior| &prior.path));
+    let mut out = OutputFile::create_apart(&arguments.output, inputs)?;
     let summary = arguments.coding.compress(&files, prior.as_ref(), &mut out)?;
     out.commit()?;
     let mut text = format!(
@@ -118,6 +119,8 @@ fn decompress(arguments: &DecompressArguments) -> anyhow::Result<()> {
     }
     let wanted =
         |entry: &tokens::Entry| arguments.only.is_empty() || arguments.only.iter().any(|only| only == entry.name());
+    let inputs = [Some(&arguments.archive), arguments.prior.as_ref()];
+    token_files::keep_apart(&archive, &arguments.output, &wanted, inputs.into_iter().flatten())?;
     let total = archive.entries().filter(|entry| wanted(entry)).count();
     let progress = Mutex::new(Progress::new("decompress", total as u64));
     let done = AtomicUsize::new(0);
@@ -129,10 +132,12 @@ fn decompress(arguments: &DecompressArguments) -> anyhow::Result<()> {
 
 fn train(arguments: &TrainArguments) -> anyhow::Result<()> {
     let files = arguments.input.files()?;
+    let mut out = OutputFile::create_apart(&arguments.output, files.iter().map(|file| &file.path))?;
     let progress = Mutex::new(Progress::new("train", files.len() as u64));
     let prior = tokens::train(files.len(), &|i| files[i].load(), arguments.counts, &|done| show(&progress, done))?;
     finish(progress, files.len());
-    output::write_whole(&arguments.output, &prior)?;
+    out.append(&prior)?;
+    out.commit()?;
     let output = arguments.output.display();
     cli::print(format_args!("{output}: {} bytes, from {} segments\n", prior.len(), files.len()));
     Ok(())

@@ -4,6 +4,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use output::OutputFile;
 use token_files::read;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -48,9 +49,12 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let decoder = decoder(arguments.decoder.as_deref())?;
+    let decoder_path = decoder_path(arguments.decoder.as_deref())?;
+    let decoder = read(&decoder_path)?;
     let files = arguments.input.files()?;
     let prior = arguments.coding.prior()?;
+    let inputs = files.iter().map(|file| &file.path).chain(prior.as_ref().map(|prior| &prior.path));
+    let mut out = OutputFile::create_apart(&arguments.output, inputs.chain([&decoder_path]))?;
     let mut archive = Vec::new();
     let summary = arguments.coding.compress(&files, prior.as_ref(), &mut archive)?;
 
@@ -71,7 +75,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         add(PRIOR, &read(&prior.path)?, stored, 0o644)?;
     }
     let bytes = zip.finish()?.into_inner();
-    output::write_whole(&arguments.output, &bytes)?;
+    out.append(&bytes)?;
+    out.commit()?;
 
     let rate = tokens::packed_bytes(summary.tokens) / bytes.len() as f64;
     let parts =
@@ -87,9 +92,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The decoder's bytes: `given`, or the binary beside this one.
-fn decoder(given: Option<&Path>) -> anyhow::Result<Vec<u8>> {
-    let path = match given {
+/// Where the decoder lies: as `given`, or beside this program.
+fn decoder_path(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path: PathBuf = match given {
         Some(path) => path.into(),
         None => {
             std::env::current_exe().context("cannot find this program's folder; use --decoder")?.with_file_name(DECODER)
@@ -101,5 +106,5 @@ fn decoder(given: Option<&Path>) -> anyhow::Result<Vec<u8>> {
             path.display()
         );
     }
-    Ok(read(&path)?)
+    Ok(path)
 }
