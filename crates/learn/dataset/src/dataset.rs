@@ -67,6 +67,19 @@ impl Dataset {
         &self.info
     }
 
+    /// BLAKE3 hash of what training sees of the clip: its frames at decoder resolution, with the sizes of clip and file. The same
+    /// for the clip and for its target cache, whatever they are called.
+    pub fn content_hash(&self) -> blake3::Hash {
+        let DatasetInfo { name: _, clip_bytes, clip_height, clip_width, height, width } = self.info;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&clip_bytes.get().to_le_bytes());
+        for side in [clip_height, clip_width, height, width] {
+            hasher.update(&(side as u64).to_le_bytes());
+        }
+        hasher.update(&self.frames);
+        hasher.finalize()
+    }
+
     /// What a representation of these frames stands for.
     ///
     /// # Errors

@@ -150,8 +150,16 @@ mod tests {
         assert_eq!(dataset.frame(clip.len()), None);
         let mut direct = Dataset::new(info()).unwrap();
         clip.iter().for_each(|frame| direct.push(frame).unwrap());
+        assert_eq!(dataset.content_hash(), direct.content_hash());
         let direct = direct.with_outputs(outputs).unwrap();
         assert_eq!(dataset, direct);
+        // One value of one frame, or the file's size.
+        let mut frames = direct.frames().to_vec();
+        frames[77] ^= 1;
+        assert_ne!(direct.clone().with_frames(frames).content_hash(), direct.content_hash());
+        let larger = DatasetInfo { clip_bytes: NonZeroU64::MAX, ..info() };
+        let larger = Dataset::new(larger).unwrap().with_frames(direct.frames().to_vec());
+        assert_ne!(larger.content_hash(), direct.content_hash());
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub enum RecipeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file is no UTF-8 text, as TOML must be.
+    #[error("config {path}: not UTF-8 text (is it UTF-16?); save it as UTF-8")]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not TOML, an unknown key, a wrong type, or a missing key.
     #[error("config {path}: {message}")]
     Syntax {

@@ -4,6 +4,7 @@
 //!   when it is absent.
 //! - [`Recipe`]: what comes out of the check, its [`TrainingStage`]s with it. Whoever holds one asks nothing again: numbers lie in
 //!   their ranges, and a stage has terms that ask evaluators only where the recipe names evaluators.
+//! - [`read_text`]: the file as text, as a run folder compares it.
 //! - [`RecipeError`]: one line that names the file, the key and what it must be.
 
 mod check;
@@ -14,6 +15,7 @@ mod stage;
 pub mod tables;
 
 pub use error::RecipeError;
+pub use read::read_text;
 pub use recipe::{Recipe, RecipeFile};
 pub use stage::{
     Grid, Loss, Muon, PerceptionTerms, PixelTerms, PoseTerm, RateTerm, Rates, SSIM_WINDOW, SegmentationTerm,

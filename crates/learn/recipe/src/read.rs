@@ -1,17 +1,21 @@
 //! From a TOML file and `--set` flags to a recipe.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::error::RecipeError;
 use crate::recipe::Recipe;
 use crate::tables::RecipeTable;
 
+/// Largest recipe that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
 impl Recipe {
     /// Reads and checks the recipe in `path`; `overrides` are `key=value` with dotted keys (`training.batch=4`,
     /// `stage.0.epochs=10`). Paths become relative to the working directory.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| RecipeError::Unreadable { path: path.into(), source })?;
+        let text = read_text(path)?;
         let mut table = parse(&text, path, overrides)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         table.clip.path = folder.join(&table.clip.path);
@@ -21,6 +25,17 @@ impl Recipe {
         }
         Self::new(table, path)
     }
+}
+
+/// The text of the recipe in `path`, unchecked.
+pub fn read_text(path: &Path) -> Result<String, RecipeError> {
+    let unreadable = |source| RecipeError::Unreadable { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(unreadable(io::Error::other("larger than any recipe")));
+    }
+    String::from_utf8(bytes).map_err(|_| RecipeError::NotText { path: path.into() })
 }
 
 fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<RecipeTable, RecipeError> {

@@ -12,10 +12,11 @@ use anyhow::{Context, Result};
 use dataset::{Dataset, DatasetInfo};
 use evaluate::Evaluation;
 use frames::RgbFrame;
+use metric::PerceptionStack;
 use recipe::Recipe;
 use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
 use report::RunFolder;
-use repr::{Architecture, LayerTable};
+use repr::{Architecture, Clip, LayerTable};
 use run::{Device, Job, Observer, Status};
 
 /// As in `hnerv`.
@@ -47,6 +48,10 @@ impl Timer {
 }
 
 impl Observer for Timer {
+    fn begins(&mut self, _: &Clip) {}
+
+    fn note(&mut self, _: &str) {}
+
     fn status(&mut self, _: &Status<'_>) {
         self.left = self.left.saturating_sub(1);
         if let (0, Some(started)) = (self.left, self.started) {
@@ -85,7 +90,8 @@ fn main() -> Result<()> {
     timer.wait();
     let recipe = Recipe::new(table, std::path::Path::new("step"))?;
     let folder = RunFolder::new(folder.path().join("run"));
-    let job = Job { recipe: &recipe, dataset: &dataset, evaluators: None, folder: &folder, resume: false };
+    let mut load = |_: Option<&mut dyn PerceptionStack>| Ok(dataset.clone());
+    let job = Job { recipe: &recipe, load: &mut load, evaluators: None, folder: &folder, resume: false };
     run::run(Device::Cpu, job, &mut timer)?;
     Ok(())
 }

@@ -14,6 +14,8 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::identity::{IdentityHeader, RunIdentity};
+
 /// Largest checkpoint that is read: five copies of the largest decoder and its latents fit.
 const MAX_BYTES: u64 = 2 << 30;
 const METADATA_KEY: &str = "hnerv";
@@ -31,6 +33,8 @@ pub struct Metadata {
     pub bits: u8,
     /// Where the run stood.
     pub position: Position,
+    /// What the run began with; checkpoints of older programs do not tell.
+    pub identity: Option<RunIdentity>,
 }
 
 /// The metadata as JSON has it.
@@ -45,11 +49,13 @@ struct Header {
     clip_size: (usize, usize),
     bits: u8,
     position: Position,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityHeader>,
 }
 
 impl Metadata {
     fn to_json(&self) -> Result<String, serde_json::Error> {
-        let Self { architecture, clip, bits, position } = self;
+        let Self { architecture, clip, bits, position, identity } = self;
         serde_json::to_string(&Header {
             version: VERSION,
             architecture: architecture.clone(),
@@ -58,13 +64,14 @@ impl Metadata {
             clip_size: (clip.height(), clip.width()),
             bits: *bits,
             position: position.clone(),
+            identity: identity.as_ref().map(IdentityHeader::from),
         })
     }
 
     fn from_json(json: &str) -> Result<Self, String> {
         let header: Header = serde_json::from_str(json).map_err(|e| format!("its metadata: {e}"))?;
-        let Header { version, architecture, clip_name, clip_frames, clip_size: (height, width), bits, position } =
-            header;
+        let Header { version, architecture, clip_name, clip_frames, clip_size, bits, position, identity } = header;
+        let (height, width) = clip_size;
         if version != VERSION {
             return Err(format!("version {version}, this program reads {VERSION}; use the program that wrote it"));
         }
@@ -72,7 +79,8 @@ impl Metadata {
             return Err(format!("its metadata: {bits} bits"));
         }
         let clip = ClipName::new(clip_name).and_then(|name| Clip::new(name, clip_frames, height, width));
-        Ok(Self { architecture, clip: clip.map_err(|e| e.to_string())?, bits, position })
+        let identity = identity.map(RunIdentity::try_from).transpose().map_err(|e| format!("its metadata: {e}"))?;
+        Ok(Self { architecture, clip: clip.map_err(|e| e.to_string())?, bits, position, identity })
     }
 }
 
@@ -163,6 +171,11 @@ impl Checkpoint {
     /// A checkpoint of the moving average alone.
     pub fn of_average(metadata: Metadata, average: Parameters<Vec<f32>>) -> Self {
         Self { metadata, average, rest: None }
+    }
+
+    /// Whether a run can go on from it: not from the moving average alone.
+    pub fn is_resumable(&self) -> bool {
+        self.rest.is_some()
     }
 
     /// The state to resume from, or nothing for a checkpoint of the moving average alone.
@@ -352,7 +365,7 @@ mod tests {
         let log_steps = Some(vec![vec![0.01f32.ln()]; list.len()]);
         let average = Parameters { weights, log_steps, latents: vec![0.1, 0.2, 0.3, 0.4] };
         let id = list[at].id;
-        let metadata = Metadata { architecture, clip, bits: 8, position: Position::default() };
+        let metadata = Metadata { architecture, clip, bits: 8, position: Position::default(), identity: None };
         let checkpoint = Checkpoint::of_average(metadata, average);
         assert!(checkpoint.has_steps());
         let values = checkpoint.tensors().unwrap()[id].to_vec();

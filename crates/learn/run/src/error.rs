@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use dataset::DatasetError;
 use decoder::DecoderError;
 use engine::{EngineError, UnquantizableError};
 use evaluate::EvaluateError;
@@ -20,9 +21,14 @@ pub enum RunError {
     /// The folder holds a run already.
     #[error("{0} holds a run already; go on with --resume, or give another --out")]
     Exists(PathBuf),
-    /// Another process trains into the folder.
-    #[error("another process is training in {0}; wait for it, or give another --out")]
-    Busy(PathBuf),
+    /// A file of a run is gone without which another is of no use.
+    #[error("{path} is absent, and {of} is of no use without it; put it back, or start anew with another --out")]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// The other.
+        of: PathBuf,
+    },
     /// A resumed run was started with another recipe.
     #[error("{folder} was started with another recipe ({difference}); give that one, or start anew with another --out")]
     OtherRecipe {
@@ -41,6 +47,25 @@ pub enum RunError {
         /// The clip given.
         found: String,
     },
+    /// A resumed run was started on a clip of the same name, length and size, but with other frames.
+    #[error("{folder} was started on another clip than this {name}; give that one, or start anew with another --out")]
+    OtherFrames {
+        /// The run folder.
+        folder: PathBuf,
+        /// The clip's name.
+        name: String,
+    },
+    /// A resumed run was started with another evaluator.
+    #[error("{folder} was started with another {role}; give that one, or start anew with another --out")]
+    OtherNetwork {
+        /// The run folder.
+        folder: PathBuf,
+        /// Which.
+        role: &'static str,
+    },
+    /// The clip cannot be made ready.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// The clip's cache was made for another decoder.
     #[error(
         "the target cache holds frames of {found}, the decoder makes {expected} (rows x columns); make it again with \
@@ -67,11 +92,14 @@ pub enum RunError {
     /// The clip holds no pair, and evaluators look at pairs.
     #[error("{0} is a single frame, evaluators look at pairs; give a longer clip")]
     NoPair(String),
-    /// The loss is no number any more.
+    /// The loss or the weights are no numbers any more, or none that an archive may hold.
     #[error(
-        "the loss is not finite in epoch {epoch} of stage {stage:?}; lower its learning_rate and --resume is not possible: start anew"
+        "training diverged in epoch {epoch}, stage {stage:?}: {what}; lower learning_rate in this stage, and start anew with \
+         another --out"
     )]
     Diverged {
+        /// What shows it.
+        what: String,
         /// The stage.
         stage: String,
         /// The epoch, from 1, over all stages.
@@ -107,14 +135,6 @@ pub enum RunError {
     /// A file cannot be written.
     #[error(transparent)]
     Output(#[from] output::OutputError),
-    /// A file of the run folder cannot be read or written.
-    #[error("{path}: {source}; check the folder's permissions and the free space")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// The metrics or the report.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -124,4 +144,21 @@ pub enum RunError {
     /// The device cannot be used.
     #[error("{0}")]
     Device(String),
+}
+
+impl RunError {
+    /// Whether this is the program's own fault: nothing that a user could mend leads there.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            // What training made, or what the program wrote a moment before.
+            Self::Quantize(UnquantizableError::Tensors(_) | UnquantizableError::Representation(_))
+            | Self::Archive(_)
+            | Self::Decoder(_)
+            | Self::Evaluate(EvaluateError::Decoder(_))
+            | Self::Engine(EngineError::NoEvaluators)
+            | Self::Recipe(RecipeError::Unwritable(_))
+            | Self::Dataset(DatasetError::Frame { .. } | DatasetError::Samples { .. }) => true,
+            _ => false,
+        }
+    }
 }

@@ -10,32 +10,32 @@ use repr::Representation;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::RunError;
-use crate::open::Job;
+use crate::open::Task;
 
 /// Writes the archive and the report; returns the archive's bytes and what it is worth.
 pub(crate) fn finish(
-    job: &Job<'_>,
+    task: Task<'_>,
     mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
     seconds: f64,
 ) -> Result<(usize, Evaluation), RunError> {
-    let representation = Checkpoint::read(&job.folder.best())?.quantize(None)?;
+    let representation = Checkpoint::read(&task.folder.best())?.quantize(None)?;
     let bytes = archive::encode(&representation);
-    output::write_whole(job.folder.archive(), &bytes)?;
-    let evaluation = evaluate(&representation, job.dataset, evaluators.as_deref_mut(), bytes.len())?;
-    let report = report(job, &representation, &bytes, &evaluation, seconds)?;
-    let subjects = subjects(&report.pairs, &representation, job.dataset, evaluators)?;
-    report::write(job.folder, report, &subjects)?;
+    output::write_whole(task.folder.archive(), &bytes)?;
+    let evaluation = evaluate(&representation, task.dataset, evaluators.as_deref_mut(), bytes.len())?;
+    let report = report(task, &representation, &bytes, &evaluation, seconds)?;
+    let subjects = subjects(&report.pairs, &representation, task.dataset, evaluators)?;
+    report::write(task.folder, report, &subjects)?;
     Ok((bytes.len(), evaluation))
 }
 
 fn report(
-    job: &Job<'_>,
+    task: Task<'_>,
     representation: &Representation,
     bytes: &[u8],
     evaluation: &Evaluation,
     seconds: f64,
 ) -> Result<RunReport, RunError> {
-    let Job { recipe, dataset, folder, .. } = job;
+    let Task { recipe, dataset, folder } = task;
     let original_bytes = dataset.info().clip_bytes;
     let rate = bytes.len() as f64 / original_bytes.get() as f64;
     let metric = evaluation.score.map(|score| MetricFigures {

@@ -10,14 +10,17 @@ mod checkpoint;
 mod device;
 mod error;
 mod finish;
+mod identity;
 mod observer;
 mod open;
+mod resume;
 mod sampling;
 mod session;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Metadata, Position};
 pub use device::{Device, run};
 pub use error::RunError;
+pub use identity::RunIdentity;
 pub use observer::{Observer, Status};
-pub use open::Job;
+pub use open::{Job, Load};
 pub use session::Outcome;

@@ -1,6 +1,7 @@
 //! What a run tells of itself while it runs.
 
 use evaluate::Evaluation;
+use repr::Clip;
 
 /// Where a run stands, for a progress display.
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ pub struct Status<'a> {
 
 /// What a run asks and tells.
 pub trait Observer {
+    /// When all is in order, before the first step.
+    fn begins(&mut self, clip: &Clip);
+    /// A line that the user should know.
+    fn note(&mut self, line: &str);
     /// After each step.
     fn status(&mut self, status: &Status<'_>);
     /// After an evaluation of the quantized moving average.

@@ -1,29 +1,33 @@
-//! How a run starts, or goes on: what fits together, the folder, the state to begin with.
+//! How a run starts, or goes on: what fits together, the folder, the state to begin with. What needs no clip comes first, as a
+//! clip may take minutes to be made ready.
 
 use std::collections::BTreeSet;
-use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
-use std::path::PathBuf;
 
 use burn_core::tensor::backend::AutodiffBackend;
-use dataset::Dataset;
-use engine::{Engine, FrozenEvaluators, HostState, Setup};
+use dataset::{Dataset, DatasetError};
+use engine::{Engine, FrozenEvaluators, Setup};
 use metric::PerceptionStack;
 use onnx_burn::Network;
 use ops::Ops;
 use recipe::{Recipe, TrainingStage};
-use report::{Metrics, RunFolder};
+use report::{Metrics, RunFolder, RunLock};
 use repr::{Clip, FRAMES_PER_SAMPLE};
 
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::RunError;
+use crate::identity::RunIdentity;
+use crate::observer::Observer;
+use crate::resume::{check_folder, check_identity, resumed};
+
+/// Makes the clip ready for the recipe's decoder, with what the evaluators say of it.
+pub type Load<'a> = dyn FnMut(Option<&mut dyn PerceptionStack>) -> Result<Dataset, DatasetError> + 'a;
 
 /// What is to be run, and where.
 pub struct Job<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
-    /// The clip, made ready for the recipe's decoder.
-    pub dataset: &'a Dataset,
+    /// Makes the clip ready; asked once all is in order that needs no clip.
+    pub load: &'a mut Load<'a>,
     /// Those that the recipe names, if it names any.
     pub evaluators: Option<&'a mut dyn PerceptionStack>,
     /// Where everything is kept.
@@ -32,19 +36,75 @@ pub struct Job<'a> {
     pub resume: bool,
 }
 
+/// What is run: a job whose clip is ready.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub recipe: &'a Recipe,
+    pub dataset: &'a Dataset,
+    pub folder: &'a RunFolder,
+}
+
 /// A run between two of its steps, as it stands at its start.
 pub(crate) struct Opened<B: AutodiffBackend + Ops> {
+    pub dataset: Dataset,
     pub clip: Clip,
+    pub identity: RunIdentity,
     pub engine: Engine<B>,
     pub metrics: Metrics,
     pub position: Position,
     /// Keeps other processes out of the folder for as long as it lives.
-    pub lock: File,
+    pub lock: RunLock,
 }
 
-/// Checks that the parts of a job fit together, opens its folder and loads what a run goes on from.
-pub(crate) fn open<B: AutodiffBackend + Ops>(job: &Job<'_>, device: &B::Device) -> Result<Opened<B>, RunError> {
-    let Job { recipe, dataset, folder, .. } = job;
+/// Checks that the parts of a job fit together, claims its folder, loads what a run goes on from, and the clip.
+pub(crate) fn open<B: AutodiffBackend + Ops>(
+    job: &mut Job<'_>,
+    device: &B::Device,
+    observer: &mut dyn Observer,
+) -> Result<Opened<B>, RunError> {
+    let (recipe, folder) = (job.recipe, job.folder);
+    let mut lock = RunLock::claim(folder)?;
+    let config = recipe.to_toml()?;
+    let new = check_folder(folder, &config, job.resume)?;
+    let before = if new { None } else { resumed(folder, recipe, &config)? };
+    if let (Some(checkpoint), Some(stack)) = (&before, &job.evaluators) {
+        check_networks(checkpoint, folder, &**stack)?;
+    }
+    let networks = networks::<B>(recipe, device)?;
+
+    let dataset = (job.load)(job.evaluators.as_mut().map(|stack| &mut **stack as _))?;
+    let clip = clip(recipe, &dataset)?;
+    check_evaluators(job, &dataset)?;
+    let identity =
+        RunIdentity::new(&config, dataset.content_hash(), job.evaluators.as_ref().map(|it| it.identity().networks));
+    if let Some(checkpoint) = &before {
+        check_identity(checkpoint, folder, &clip, &identity, observer)?;
+    }
+    if new {
+        output::write_whole(folder.config(), config.as_bytes())?;
+    }
+    lock.keep();
+    let setup = Setup {
+        architecture: recipe.decoder().clone(),
+        clip: clip.clone(),
+        clip_bytes: dataset.info().clip_bytes,
+        training: recipe.training().clone(),
+    };
+    let (position, state) = match before {
+        Some(checkpoint) => (checkpoint.metadata.position.clone(), checkpoint.state()),
+        None => (Position::default(), None),
+    };
+    let metrics = Metrics::open(folder, position.epochs_done)?;
+    let batches = asked_batches(recipe.stages(), clip.samples());
+    let camera = (clip.height(), clip.width());
+    let evaluators = networks.map(|[segnet, posenet]| FrozenEvaluators::new(segnet, posenet, camera, &batches));
+    let evaluators = evaluators.transpose()?;
+    let engine = Engine::new(setup, evaluators, state.as_ref(), device.clone());
+    Ok(Opened { dataset, clip, identity, engine, metrics, position, lock })
+}
+
+/// What the dataset is of, if the recipe's decoder can stand for it.
+fn clip(recipe: &Recipe, dataset: &Dataset) -> Result<Clip, RunError> {
     let size = |(height, width): (usize, usize)| format!("{height}x{width}");
     let expected = recipe.decoder().output_size();
     if dataset.size() != expected {
@@ -53,31 +113,18 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(job: &Job<'_>, device: &B::Device) 
     if dataset.frame_count() == 0 {
         return Err(RunError::NoFrames(dataset.info().name.to_string()));
     }
-    let clip = dataset.clip()?;
-    check_evaluators(job)?;
-    let networks = networks(recipe, &clip, device)?;
-    let lock = lock(job.folder)?;
-    open_folder(job)?;
-    let (position, state) = resumed(job, &clip)?;
-    let setup = Setup {
-        architecture: recipe.decoder().clone(),
-        clip: clip.clone(),
-        clip_bytes: dataset.info().clip_bytes,
-        training: recipe.training().clone(),
-    };
-    let metrics = Metrics::open(folder, position.epochs_done)?;
-    Ok(Opened { engine: Engine::new(setup, networks, state.as_ref(), device.clone()), clip, metrics, position, lock })
+    Ok(dataset.clip()?)
 }
 
 /// The evaluators are there if the recipe names some, and the dataset's outputs are theirs.
-fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
+fn check_evaluators(job: &Job<'_>, dataset: &Dataset) -> Result<(), RunError> {
     if job.recipe.evaluators().is_none() {
         return Ok(());
     }
-    if job.dataset.frame_count() < FRAMES_PER_SAMPLE {
-        return Err(RunError::NoPair(job.dataset.info().name.to_string()));
+    if dataset.frame_count() < FRAMES_PER_SAMPLE {
+        return Err(RunError::NoPair(dataset.info().name.to_string()));
     }
-    let found = match (job.dataset.networks(), &job.evaluators) {
+    let found = match (dataset.networks(), &job.evaluators) {
         (None, _) => "holds no outputs",
         (Some(_), None) => "was not read together with the networks",
         (Some(networks), Some(evaluators)) if networks == evaluators.identity().networks => return Ok(()),
@@ -86,87 +133,39 @@ fn check_evaluators(job: &Job<'_>) -> Result<(), RunError> {
     Err(RunError::OtherEvaluators { found })
 }
 
-/// The evaluators that the recipe names, as networks that can be trained through on every step's pairs; none where no stage asks.
+/// The evaluators are those that the run began with, as far as its checkpoint tells.
+fn check_networks(checkpoint: &Checkpoint, folder: &RunFolder, stack: &dyn PerceptionStack) -> Result<(), RunError> {
+    let Some(before) = checkpoint.metadata.identity.as_ref().and_then(|identity| identity.networks) else {
+        return Ok(());
+    };
+    let now = stack.identity().networks;
+    let other = |role| Err(RunError::OtherNetwork { folder: folder.path().into(), role });
+    match (before.segnet == now.segnet, before.posenet == now.posenet) {
+        (true, true) => Ok(()),
+        (false, _) => other("SegNet"),
+        (true, false) => other("PoseNet"),
+    }
+}
+
+/// The evaluators that the recipe names, SegNet and PoseNet, as networks that can be trained through; none where no stage asks.
 fn networks<B: AutodiffBackend + Ops>(
     recipe: &Recipe,
-    clip: &Clip,
     device: &B::Device,
-) -> Result<Option<FrozenEvaluators<B>>, RunError> {
-    let batches = asked_batches(recipe.stages(), clip.samples());
-    let (Some(paths), Some(&batch)) = (recipe.evaluators(), batches.first()) else { return Ok(None) };
+) -> Result<Option<[Network<B>; 2]>, RunError> {
+    let batch = asking(recipe.stages()).map(|stage| stage.batch.get()).min();
+    let (Some(paths), Some(batch)) = (recipe.evaluators(), batch) else { return Ok(None) };
     let segnet = Network::read(&paths.segnet, FrozenEvaluators::<B>::segnet_input(batch), device)?;
     let posenet = Network::read(&paths.posenet, FrozenEvaluators::<B>::posenet_input(batch), device)?;
-    Ok(Some(FrozenEvaluators::new(segnet, posenet, (clip.height(), clip.width()), &batches)?))
+    Ok(Some([segnet, posenet]))
+}
+
+/// The stages that ask evaluators.
+fn asking(stages: &[TrainingStage]) -> impl Iterator<Item = &TrainingStage> {
+    stages.iter().filter(|stage| stage.loss.perception.is_some())
 }
 
 /// How many pairs the evaluators see at once: those of a step, and those that are left for an epoch's last one.
 fn asked_batches(stages: &[TrainingStage], samples: usize) -> BTreeSet<usize> {
-    let asking = stages.iter().filter(|stage| stage.loss.perception.is_some());
-    let sizes = asking.flat_map(|stage| [stage.batch.get().min(samples), samples % stage.batch]);
+    let sizes = asking(stages).flat_map(|stage| [stage.batch.get().min(samples), samples % stage.batch]);
     sizes.filter(|&size| size > 0).collect()
-}
-
-/// Claims the folder, until the process ends or the file is dropped; whoever dies lets go of it too.
-fn lock(folder: &RunFolder) -> Result<File, RunError> {
-    let path = folder.lock();
-    let io = |source| RunError::Io { path: path.clone(), source };
-    std::fs::create_dir_all(folder.path()).map_err(io)?;
-    let file = File::create(&path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RunError::Busy(folder.path().into())),
-        // A file system without locks: nothing to hold on to.
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(error)) => Err(io(error)),
-    }
-}
-
-/// Refuses a folder that holds a run, or to resume one that holds another recipe; writes the recipe.
-fn open_folder(job: &Job<'_>) -> Result<(), RunError> {
-    let Job { recipe, folder, resume, .. } = job;
-    let (path, text) = (folder.config(), recipe.to_toml()?);
-    if !path.exists() && !folder.last().exists() {
-        return Ok(output::write_whole(&path, text.as_bytes())?);
-    }
-    if !resume {
-        return Err(RunError::Exists(folder.path().into()));
-    }
-    let io = |path: PathBuf| move |source| RunError::Io { path, source };
-    let before = std::fs::read_to_string(&path).map_err(io(path))?;
-    match difference(&before, &text) {
-        Some(difference) => Err(RunError::OtherRecipe { folder: folder.path().into(), difference }),
-        None => Ok(()),
-    }
-}
-
-/// The first line in which two recipes differ. Where clip and evaluators lie may change between starts; what they are is checked
-/// elsewhere.
-fn difference(before: &str, now: &str) -> Option<String> {
-    let recipe = |text: &str| -> Vec<String> {
-        let places = ["path =", "source =", "segnet =", "posenet ="];
-        let place = |line: &&str| places.iter().any(|key| line.starts_with(key));
-        text.lines().filter(|line| !place(line)).map(String::from).collect()
-    };
-    let (before, now) = (recipe(before), recipe(now));
-    let line = (0..before.len().max(now.len())).find(|&i| before.get(i) != now.get(i))?;
-    let text = |list: &[String]| list.get(line).cloned().unwrap_or("nothing".into());
-    Some(format!("there {}, here {}", text(&before), text(&now)))
-}
-
-/// Where a run stands that is to be resumed, and its state; the beginning where there is nothing to go on from.
-fn resumed(job: &Job<'_>, clip: &Clip) -> Result<(Position, Option<HostState>), RunError> {
-    let folder = job.folder;
-    if !job.resume || !folder.last().exists() {
-        return Ok((Position::default(), None));
-    }
-    let checkpoint = Checkpoint::read(&folder.last())?;
-    let before = &checkpoint.metadata.clip;
-    if before != clip {
-        let name =
-            |clip: &Clip| format!("{} ({} frames of {}x{})", clip.name(), clip.frames(), clip.width(), clip.height());
-        let (expected, found) = (name(before), name(clip));
-        return Err(RunError::OtherClip { folder: folder.path().into(), expected, found });
-    }
-    let state = checkpoint.state();
-    Ok((checkpoint.metadata.position, state))
 }

@@ -1,6 +1,5 @@
 //! The curriculum over all pairs of a clip, resumable at any step.
 
-use std::fs::File;
 use std::time::Instant;
 
 use burn_core::tensor::backend::AutodiffBackend;
@@ -15,8 +14,9 @@ use repr::Clip;
 use crate::checkpoint::{Checkpoint, Metadata, Position};
 use crate::error::RunError;
 use crate::finish::finish;
+use crate::identity::RunIdentity;
 use crate::observer::{Observer, Status};
-use crate::open::{Job, Opened, open};
+use crate::open::{Job, Opened, Task, open};
 use crate::sampling::{epoch_order, mean_pose};
 
 /// How a run ended.
@@ -42,21 +42,25 @@ pub(crate) fn run_on<B: AutodiffBackend + Ops>(
     device: &B::Device,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RunError> {
-    let opened = open::<B>(&job, device)?;
-    let mut evaluators = job.evaluators.take();
-    let mut session = Session::new(&job, opened);
+    let Opened { dataset, clip, identity, engine, metrics, position, lock: _lock } =
+        open::<B>(&mut job, device, observer)?;
+    observer.begins(&clip);
+    let task = Task { recipe: job.recipe, dataset: &dataset, folder: job.folder };
+    let mut evaluators = job.evaluators;
+    let mut session = Session::new(task, clip, identity, engine, metrics, position);
     if !session.run(&mut evaluators, observer)? {
         return Ok(Outcome::Interrupted);
     }
     let seconds = session.position.seconds;
-    let (archive_bytes, evaluation) = finish(&job, evaluators, seconds)?;
+    let (archive_bytes, evaluation) = finish(task, evaluators, seconds)?;
     Ok(Outcome::Finished { archive_bytes, evaluation, seconds })
 }
 
 /// A run between two of its steps.
-struct Session<'a, 'j, B: AutodiffBackend + Ops> {
-    job: &'a Job<'j>,
+struct Session<'a, B: AutodiffBackend + Ops> {
+    task: Task<'a>,
     clip: Clip,
+    identity: RunIdentity,
     engine: Engine<B>,
     metrics: Metrics,
     position: Position,
@@ -64,24 +68,20 @@ struct Session<'a, 'j, B: AutodiffBackend + Ops> {
     /// Steps and seconds of earlier starts.
     before: (usize, f64),
     last_saved: Instant,
-    _lock: File,
 }
 
-impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
-    fn new(job: &'a Job<'j>, opened: Opened<B>) -> Self {
-        let Opened { clip, engine, metrics, position, lock } = opened;
-        let (now, before) = (Instant::now(), position.seconds);
-        let mut session = Self {
-            job,
-            clip,
-            engine,
-            metrics,
-            position,
-            started: now,
-            before: (0, before),
-            last_saved: now,
-            _lock: lock,
-        };
+impl<'a, B: AutodiffBackend + Ops> Session<'a, B> {
+    fn new(
+        task: Task<'a>,
+        clip: Clip,
+        identity: RunIdentity,
+        engine: Engine<B>,
+        metrics: Metrics,
+        position: Position,
+    ) -> Self {
+        let (now, before) = (Instant::now(), (0, position.seconds));
+        let mut session =
+            Self { task, clip, identity, engine, metrics, position, started: now, before, last_saved: now };
         session.before.0 = session.steps_done();
         if let (0, Some(first)) = (session.before.0, session.stages().first()) {
             session.engine.begin(first, Origin::Weights);
@@ -91,7 +91,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
 
     /// The recipe's.
     fn stages(&self) -> &'a [TrainingStage] {
-        self.job.recipe.stages()
+        self.task.recipe.stages()
     }
 
     fn steps_per_epoch(&self, stage: &TrainingStage) -> usize {
@@ -143,7 +143,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
             Start::Weights => self.engine.begin(stage, Origin::Weights),
             // The end of every stage is evaluated, so there is one.
             Start::Best => {
-                let best = Checkpoint::read(&self.job.folder.best())?;
+                let best = Checkpoint::read(&self.task.folder.best())?;
                 self.engine.begin(stage, Origin::Parameters(&best.average));
             }
         }
@@ -157,7 +157,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         evaluators: Option<&mut (dyn PerceptionStack + '_)>,
         observer: &mut dyn Observer,
     ) -> Result<bool, RunError> {
-        let training = self.job.recipe.training();
+        let training = self.task.recipe.training();
         let (epoch, samples) = (self.position.epochs_done, self.clip.samples());
         let order = epoch_order(training.seed, epoch, samples, stage.adaptive(), &self.position.distortions);
         let (steps, batch) = (self.steps_per_epoch(stage), stage.batch.get());
@@ -184,7 +184,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
 
     /// One step of the optimizer, and its figures.
     fn step(&mut self, stage: &TrainingStage, samples: &[usize], share: f64) -> Result<(), RunError> {
-        let dataset = self.job.dataset;
+        let dataset = self.task.dataset;
         let originals = dataset.originals().unwrap_or_default();
         let batch = Batch {
             samples,
@@ -208,19 +208,23 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         position.distortion_sums.iter_mut().zip(means).for_each(|(sum, value)| *sum += value);
         position.step += 1;
         position.seconds = self.before.1 + self.started.elapsed().as_secs_f64();
-        if figures.loss.is_finite() { Ok(()) } else { Err(self.failed(EngineError::NotFinite)) }
+        if figures.loss.is_finite() { Ok(()) } else { Err(self.diverged("the loss is not finite")) }
     }
 
-    /// What the engine says, with where the run stands.
+    /// What the engine says; of a divergence with where the run stands.
     fn failed(&self, error: EngineError) -> RunError {
-        let (position, stage) = (&self.position, self.stages().get(self.position.stage));
-        match (error, stage) {
-            (EngineError::NotFinite, Some(stage)) => {
-                let epoch = position.epochs_done + usize::from(position.step > 0);
-                RunError::Diverged { stage: stage.name.clone(), epoch }
-            }
-            (error, _) => error.into(),
+        match error {
+            EngineError::NotFinite | EngineError::Quantize(_) => self.diverged(error),
+            error => error.into(),
         }
+    }
+
+    /// The error of a stage whose rates were too high: `what` shows it.
+    fn diverged(&self, what: impl ToString) -> RunError {
+        let (position, stages) = (&self.position, self.stages());
+        let stage = stages.get(position.stage).or(stages.last()).map(|stage| stage.name.clone());
+        let epoch = (position.epochs_done + usize::from(position.step > 0)).max(1);
+        RunError::Diverged { what: what.to_string(), stage: stage.unwrap_or_default(), epoch }
     }
 
     fn end_epoch(
@@ -240,7 +244,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
 
         let (epoch, done) = (position.epoch, position.epochs_done);
         let mut evaluation = None;
-        if done.is_multiple_of(self.job.recipe.training().evaluate_every) || epoch == epochs {
+        if done.is_multiple_of(self.task.recipe.training().evaluate_every) || epoch == epochs {
             let average = self.engine.average().map_err(|error| self.failed(error))?;
             let found = self.evaluate(&average, evaluators)?;
             let value = found.score.map_or(found.psnr, |score| -score.score);
@@ -248,7 +252,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
             self.position.stale = if best { 0 } else { self.position.stale + 1 };
             if best {
                 self.position.best = Some(value);
-                Checkpoint::of_average(self.metadata(), average).write(&self.job.folder.best())?;
+                Checkpoint::of_average(self.metadata(), average).write(&self.task.folder.best())?;
             }
             observer.evaluated(done, &found, best);
             evaluation = Some(found);
@@ -280,7 +284,7 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
             step: done,
             steps: total,
             epoch: self.position.epochs_done,
-            epochs: self.job.recipe.epochs(),
+            epochs: self.task.recipe.epochs(),
             loss: self.position.loss_sum / count,
             psnr: loss.pixels.is_some().then(|| frames::psnr(self.position.mse_sum / count * 255.0 * 255.0)),
             distortions: [0, 1].map(|network| asked[network].then(|| self.position.distortion_sums[network] / count)),
@@ -291,19 +295,20 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
 
     fn metadata(&self) -> Metadata {
         let position = Position { optimizer_steps: self.engine.steps(), ..self.position.clone() };
-        let recipe = self.job.recipe;
+        let recipe = self.task.recipe;
         Metadata {
             architecture: recipe.decoder().clone(),
             clip: self.clip.clone(),
             bits: recipe.training().bits,
             position,
+            identity: Some(self.identity.clone()),
         }
     }
 
     fn save(&mut self) -> Result<(), RunError> {
         // What has diverged must not take the place of what has not.
         let state = self.engine.state().map_err(|error| self.failed(error))?;
-        Checkpoint::of_state(self.metadata(), state).write(&self.job.folder.last())?;
+        Checkpoint::of_state(self.metadata(), state).write(&self.task.folder.last())?;
         self.last_saved = Instant::now();
         Ok(())
     }
@@ -314,9 +319,11 @@ impl<'a, 'j, B: AutodiffBackend + Ops> Session<'a, 'j, B> {
         average: &Parameters<Vec<f32>>,
         evaluators: Option<&mut (dyn PerceptionStack + '_)>,
     ) -> Result<Evaluation, RunError> {
-        let recipe = self.job.recipe;
-        let representation = average.quantize(recipe.decoder(), &self.clip, recipe.training().bits, None)?;
+        let recipe = self.task.recipe;
+        let representation = average
+            .quantize(recipe.decoder(), &self.clip, recipe.training().bits, None)
+            .map_err(|error| self.diverged(error))?;
         let bytes = archive::encode(&representation).len();
-        Ok(evaluate(&representation, self.job.dataset, evaluators, bytes)?)
+        Ok(evaluate(&representation, self.task.dataset, evaluators, bytes)?)
     }
 }

@@ -225,3 +225,34 @@ fn a_single_frame_is_no_pair() {
     let found = run_on(Device::Cpu, &curriculum(), &dataset, Some(&mut evaluators), &folder, false, &mut watch);
     assert!(matches!(found, Err(RunError::NoPair(_))));
 }
+
+#[test]
+fn a_run_goes_on_with_its_own_evaluators_alone() {
+    let Some(mut first) = evaluators() else { return };
+    let dataset = dataset(&mut first, 4);
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    let start = |table: &RecipeTable, resume: bool| {
+        let EvaluatorsTable { segnet, posenet, .. } = table.evaluators.clone().unwrap();
+        let mut evaluators = Evaluators::load(&segnet, &posenet, 2).unwrap();
+        let hashes = evaluators.identity().networks;
+        let samples = dataset.originals().unwrap().to_vec();
+        let dataset = dataset.clone().with_outputs(OriginalOutputs { networks: hashes, samples }).unwrap();
+        run_on(Device::Cpu, table, &dataset, Some(&mut evaluators), &folder, resume, &mut Watch::stop_after(1))
+    };
+    start(&curriculum(), false).unwrap();
+    // The same networks elsewhere.
+    let mut moved = curriculum();
+    let paths = EvaluatorsTable { segnet: base.path().join("s.onnx"), posenet: base.path().join("p.onnx"), ..paths() };
+    std::fs::copy(asset("segnet-demo.onnx"), &paths.segnet).unwrap();
+    std::fs::copy(asset("posenet-demo.onnx"), &paths.posenet).unwrap();
+    moved.evaluators = Some(paths.clone());
+    start(&moved, true).unwrap();
+    // Another byte at the end: a field that no reader knows.
+    for (path, role) in [(&paths.posenet, "PoseNet"), (&paths.segnet, "SegNet")] {
+        let bytes = std::fs::read(path).unwrap();
+        std::fs::write(path, [bytes.as_slice(), &[0xa0, 0x06, 0x01]].concat()).unwrap();
+        let refused = start(&moved, true).unwrap_err();
+        assert!(matches!(refused, RunError::OtherNetwork { role: found, .. } if found == role), "{refused}");
+    }
+}

@@ -2,11 +2,14 @@
 
 mod common;
 
-use common::{Watch, recipe, run_on, scene};
+use common::{Watch, checked, recipe, run_on, scene, scene_of};
+use dataset::Dataset;
 use evaluate::evaluate;
-use recipe::tables::LossTable;
-use report::{Metrics, RunFolder};
-use run::{Checkpoint, Device, Outcome, RunError};
+use frames::RgbFrame;
+use metric::PerceptionStack;
+use recipe::tables::{LossTable, RecipeTable};
+use report::{Metrics, ReportError, RunFolder};
+use run::{Checkpoint, Device, Job, Outcome, RunError};
 
 fn run(folder: &RunFolder, resume: bool, watch: &mut Watch) -> Result<Outcome, RunError> {
     run_on(Device::Cpu, &recipe(), &scene(11), None, folder, resume, watch)
@@ -112,12 +115,24 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
 #[test]
 fn a_diverging_run_says_so_and_keeps_its_last_checkpoint() {
     let base = tempfile::tempdir().unwrap();
-    let folder = RunFolder::new(base.path().join("run"));
     let mut config = recipe();
     config.stage[0].learning_rate = 1e6;
     config.stage[0].weight_decay = 1e6;
-    let result = run_on(Device::Cpu, &config, &scene(11), None, &folder, false, &mut Watch::default());
-    assert!(matches!(result, Err(RunError::Diverged { .. })), "{result:?}");
+    let refused = |config: &RecipeTable, name: &str| {
+        let folder = RunFolder::new(base.path().join(name));
+        let result = run_on(Device::Cpu, config, &scene(11), None, &folder, false, &mut Watch::default());
+        let message = result.unwrap_err().to_string();
+        let words = ["training diverged in epoch", "stage \"pixels\"", "lower learning_rate", "another --out"];
+        words.iter().for_each(|word| assert!(message.contains(word), "{message}"));
+        message
+    };
+    assert!(refused(&config, "loss").contains("the loss is not finite"));
+    // Weights that no archive may hold, while the loss is still a number.
+    config.stage[0].learning_rate = 5e5;
+    config.stage[0].weight_decay = 0.0;
+    config.training.ema = 0.1;
+    let message = refused(&config, "weights");
+    assert!(message.contains("beyond 1e6"), "{message}");
 }
 
 #[test]
@@ -176,8 +191,124 @@ fn a_folder_in_which_another_process_trains_is_left_alone() {
     let other = std::fs::File::create(folder.lock()).unwrap();
     other.lock().unwrap();
     let start = || run_on(Device::Cpu, &recipe(), &scene(4), None, &folder, false, &mut Watch::stop_after(1));
-    assert!(matches!(start(), Err(RunError::Busy(_))));
+    assert!(matches!(start(), Err(RunError::Report(ReportError::Busy(_)))));
     assert!(!folder.config().exists());
     drop(other);
     assert_eq!(start().unwrap(), Outcome::Interrupted);
+}
+
+/// Why a run is refused on a clip that is never asked for.
+fn refused_before_the_clip(device: Device, table: &RecipeTable, folder: &RunFolder, resume: bool) -> RunError {
+    let mut asked = false;
+    let mut load = |_: Option<&mut dyn PerceptionStack>| {
+        asked = true;
+        Ok(scene(11))
+    };
+    let job = Job { recipe: &checked(table), load: &mut load, evaluators: None, folder, resume };
+    let error = run::run(device, job, &mut Watch::stop_after(1)).unwrap_err();
+    assert!(!asked, "{error}");
+    error
+}
+
+#[test]
+fn what_needs_no_clip_is_refused_without_one() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    run(&folder, false, &mut Watch::stop_after(7)).unwrap();
+    let refused = |resume: bool| refused_before_the_clip(Device::Cpu, &recipe(), &folder, resume).to_string();
+    let contains = |message: String, words: &[&str]| {
+        words.iter().for_each(|word| assert!(message.contains(word), "{word:?} is missing: {message}"));
+    };
+    contains(refused(false), &["run holds a run already", "--resume"]);
+    let mut other = recipe();
+    other.training.seed = 77;
+    let error = refused_before_the_clip(Device::Cpu, &other, &folder, true);
+    assert!(matches!(error, RunError::OtherRecipe { .. }), "{error}");
+    if cfg!(not(feature = "cuda")) {
+        let absent = RunFolder::new(base.path().join("absent"));
+        let error = refused_before_the_clip(Device::Cuda, &recipe(), &absent, false);
+        assert!(matches!(error, RunError::Device(_)) && !absent.path().exists(), "{error}");
+    }
+    std::fs::write(base.path().join("file"), "").unwrap();
+    let blocked = RunFolder::new(base.path().join("file/run"));
+    contains(refused_before_the_clip(Device::Cpu, &recipe(), &blocked, false).to_string(), &["file/run"]);
+
+    // A run's files without others of them, or with others in their place.
+    let (last, best) = (std::fs::read(folder.last()).unwrap(), std::fs::read(folder.best()).unwrap());
+    let config = std::fs::read(folder.config()).unwrap();
+    let restore = || {
+        std::fs::write(folder.last(), &last).unwrap();
+        std::fs::write(folder.best(), &best).unwrap();
+        std::fs::write(folder.config(), &config).unwrap();
+    };
+    std::fs::copy(folder.best(), folder.last()).unwrap();
+    contains(refused(true), &["last.safetensors", "moving average alone", "put", "another --out"]);
+    restore();
+    std::fs::remove_file(folder.config()).unwrap();
+    contains(refused(true), &["config.toml is absent", "put it back"]);
+    contains(refused(false), &["holds a run already"]);
+    restore();
+    std::fs::remove_file(folder.last()).unwrap();
+    contains(refused(true), &["last.safetensors is absent", "put it back"]);
+    contains(refused(false), &["holds a run already"]);
+    restore();
+    std::fs::remove_file(folder.best()).unwrap();
+    contains(refused(true), &["best.safetensors is absent", "put it back"]);
+    restore();
+    std::fs::write(folder.last(), &last[..last.len() / 2]).unwrap();
+    contains(refused(true), &["last.safetensors", "not a whole"]);
+    restore();
+    let utf16: Vec<u8> = String::from_utf8_lossy(&config).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(folder.config(), [&[0xff, 0xfe], utf16.as_slice()].concat()).unwrap();
+    contains(refused(true), &["config.toml", "UTF-8"]);
+    restore();
+
+    // Checkpoints of a run of another recipe on the same clip.
+    let other_folder = RunFolder::new(base.path().join("other"));
+    run_on(Device::Cpu, &other, &scene(11), None, &other_folder, false, &mut Watch::stop_after(7)).unwrap();
+    std::fs::copy(other_folder.last(), folder.last()).unwrap();
+    contains(refused(true), &["last.safetensors", "another recipe", "put the run's own back"]);
+    restore();
+    std::fs::copy(other_folder.best(), folder.best()).unwrap();
+    contains(refused(true), &["best.safetensors", "another recipe"]);
+    restore();
+    let mut smaller = recipe();
+    smaller.decoder.latent_dim = 4;
+    let smaller_folder = RunFolder::new(base.path().join("smaller"));
+    run_on(Device::Cpu, &smaller, &scene(11), None, &smaller_folder, false, &mut Watch::stop_after(7)).unwrap();
+    std::fs::copy(smaller_folder.last(), folder.last()).unwrap();
+    contains(refused(true), &["last.safetensors", "another recipe"]);
+    restore();
+    assert_eq!(run(&folder, true, &mut Watch::stop_after(1)).unwrap(), Outcome::Interrupted);
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_clip_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(base.path().join("run"));
+    run(&folder, false, &mut Watch::stop_after(2)).unwrap();
+    let before = std::fs::read(folder.last()).unwrap();
+    // Of the same name, length and size.
+    let mut other = Dataset::new(scene(0).info().clone()).unwrap();
+    let (height, width) = (scene(0).info().clip_height, scene(0).info().clip_width);
+    (0..11).for_each(|_| other.push(&RgbFrame::new(width, height, vec![7; 3 * height * width]).unwrap()).unwrap());
+    let resume =
+        |dataset: &Dataset, watch: &mut Watch| run_on(Device::Cpu, &recipe(), dataset, None, &folder, true, watch);
+    let refused = resume(&other, &mut Watch::default()).unwrap_err();
+    assert!(matches!(refused, RunError::OtherFrames { .. }), "{refused}");
+    let refused = resume(&scene_of("renamed", 11), &mut Watch::default()).unwrap_err();
+    assert!(matches!(refused, RunError::OtherClip { .. }), "{refused}");
+    assert_eq!(std::fs::read(folder.last()).unwrap(), before);
+
+    // A checkpoint that does not tell is taken with a word.
+    let checkpoint = Checkpoint::read(&folder.last()).unwrap();
+    let (state, mut metadata) = (checkpoint.state().unwrap(), checkpoint.metadata);
+    assert!(metadata.identity.take().is_some_and(|identity| identity.clip == scene(11).content_hash()));
+    Checkpoint::of_state(metadata, state).write(&folder.last()).unwrap();
+    let mut watch = Watch::stop_after(1);
+    resume(&scene(11), &mut watch).unwrap();
+    assert!(watch.notes.len() == 1 && watch.notes[0].contains("older program"), "{:?}", watch.notes);
+    let mut watch = Watch::stop_after(1);
+    resume(&scene(11), &mut watch).unwrap();
+    assert_eq!(watch.notes.len(), 0);
 }

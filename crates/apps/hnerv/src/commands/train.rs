@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use cli::Progress;
-use dataset::ClipSource;
+use dataset::{ClipSource, Dataset, DatasetError};
 use evaluate::Evaluation;
-use metric::Score;
+use metric::{PerceptionStack, Score};
 use recipe::tables::ClipTable;
 use recipe::{Recipe, RecipeFile};
 use report::RunFolder;
-use repr::ClipName;
-use run::{Device, Job, Observer, Outcome, Status};
+use repr::{Clip, ClipName};
+use run::{Device, Job, Observer, Outcome, RunError, Status};
 
 use crate::footage;
 
@@ -75,29 +75,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     cli::watch_interrupts()?;
     let paths = recipe.evaluators().map(|paths| (&*paths.segnet, &*paths.posenet));
     let mut evaluators = footage::evaluators(paths, arguments.threads)?;
-    let ClipTable { path, track, name, .. } = recipe.clip();
+    let (ClipTable { path, track, name, .. }, size) = (recipe.clip(), recipe.decoder().output_size());
     let source = ClipSource { path, track: *track, name: name.as_ref() };
-    let dataset = footage::load(source, recipe.decoder().output_size(), footage::stack(&mut evaluators))?;
-    let clip = dataset.clip()?;
-    cli::say(format_args!(
-        "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
-        clip.name(),
-        clip.frames(),
-        recipe.decoder().graph().parameter_count(),
-        recipe.decoder().flops() as f64 / 1e9,
-        recipe.epochs(),
-        arguments.device,
-        folder.path().display(),
-    ));
-    let mut display = Display { progress: None };
+    let mut load = |stack: Option<&mut dyn PerceptionStack>| Dataset::load(source, size, stack, &cli::interrupted);
+    let mut display = Display { recipe: &recipe, device: arguments.device, folder: &folder, progress: None };
     let job = Job {
         recipe: &recipe,
-        dataset: &dataset,
+        load: &mut load,
         evaluators: footage::stack(&mut evaluators),
         folder: &folder,
         resume: arguments.resume,
     };
-    match run::run(arguments.device, job, &mut display)? {
+    match run::run(arguments.device, job, &mut display).map_err(command_error)? {
         Outcome::Interrupted => {
             cli::say("train: stopped, checkpoint written; go on with --resume");
             Err(cli::Interrupted.into())
@@ -144,11 +133,41 @@ fn worth(evaluation: &Evaluation) -> String {
     }
 }
 
-struct Display {
+/// The error that the command ends with: an interruption and a bug are told by their exit codes.
+fn command_error(error: RunError) -> anyhow::Error {
+    match error {
+        RunError::Dataset(DatasetError::Interrupted) => cli::Interrupted.into(),
+        error if error.is_internal() => cli::Internal(error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+struct Display<'a> {
+    recipe: &'a Recipe,
+    device: Device,
+    folder: &'a RunFolder,
     progress: Option<Progress>,
 }
 
-impl Observer for Display {
+impl Observer for Display<'_> {
+    fn begins(&mut self, clip: &Clip) {
+        let graph = self.recipe.decoder().graph();
+        cli::say(format_args!(
+            "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
+            clip.name(),
+            clip.frames(),
+            graph.parameter_count(),
+            graph.flops() as f64 / 1e9,
+            self.recipe.epochs(),
+            self.device,
+            self.folder.path().display(),
+        ));
+    }
+
+    fn note(&mut self, line: &str) {
+        cli::say(format_args!("train: {line}"));
+    }
+
     fn status(&mut self, status: &Status<'_>) {
         let total = status.steps as u64;
         let progress = self.progress.get_or_insert_with(|| Progress::new("train", total));

@@ -12,7 +12,7 @@ use perception::Evaluators;
 use recipe::Recipe;
 use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
 use report::RunFolder;
-use repr::{Layer, LayerTable, Refine, Stage, Stem};
+use repr::{Clip, Layer, LayerTable, Refine, Stage, Stem};
 use run::{Device, Job, Observer, Outcome, RunError, Status};
 
 pub const HEIGHT: usize = 48;
@@ -96,7 +96,7 @@ pub fn run_on(
         device,
         Job {
             recipe: &checked(table),
-            dataset,
+            load: &mut |_| Ok(dataset.clone()),
             evaluators: evaluators.map(|stack| stack as &mut dyn PerceptionStack),
             folder,
             resume,
@@ -112,6 +112,7 @@ pub struct Watch {
     pub stop_after: Option<usize>,
     pub losses: Vec<f64>,
     pub evaluations: Vec<f64>,
+    pub notes: Vec<String>,
 }
 
 impl Watch {
@@ -121,6 +122,12 @@ impl Watch {
 }
 
 impl Observer for Watch {
+    fn begins(&mut self, _: &Clip) {}
+
+    fn note(&mut self, line: &str) {
+        self.notes.push(line.into());
+    }
+
     fn status(&mut self, status: &Status<'_>) {
         self.steps += 1;
         self.losses.push(status.loss);
