@@ -229,9 +229,25 @@ fn a_recipe_s_mistakes_are_named() {
     change("hidden = 2", "hidden = 1000000", &["layers[3].hidden", "1000000"]);
     change("{ kind = \"stage\", channels = 4 }", "{ kind = \"stage\", channels = 4, upscale = 64 }", &["layers[0]"]);
     change("[decoder]", "[decoder", &["line 5"]);
+    let recipe = RECIPE.replace("EPOCHS", "1");
+    let utf16: Vec<u8> = recipe.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for text in [
+        [&[0xff, 0xfe], &utf16[..]].concat(),
+        utf16,
+        recipe.replace("pixels", "\u{e9}").chars().map(|c| c as u8).collect(),
+    ] {
+        bench.write("wrong.toml", text);
+        bench.refuses("train wrong.toml", &["wrong.toml"]);
+    }
     bench.write("wrong.toml", [0xff, 0xfe, 0x00]);
-    bench.refuses("train wrong.toml", &["wrong.toml"]);
-    bench.refuses("train nowhere.toml", &["nowhere.toml"]);
+    bench.refuses("train wrong.toml", &["wrong.toml: not UTF-8 text", "save it as UTF-8"]);
+    bench.refuses("train /dev/zero", &["/dev/zero", "larger than any recipe"]);
+    bench.write("marked.toml", format!("\u{feff}{recipe}"));
+    bench.succeeds("train marked.toml --out marked");
+    let mut absent = bench.command("train nowhere.toml");
+    let errors = String::from_utf8(absent.output().unwrap().stderr).unwrap();
+    assert_eq!(errors.matches("No such file").count(), 1, "a cause is said once: {errors}");
+    bench.refuses("train nowhere.toml", &["nowhere.toml", "check the path"]);
     bench.refuses("train .", &["."]);
     bench.refuses("train recipe.toml --set stage.0.epoch=2", &["`epoch`", "`epochs`"]);
     bench.refuses("train recipe.toml --set stage.0.epochs=0", &["stage.0.epochs", "1 to"]);

@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ fn signal(child: &Child, name: &str) {
 fn a_training_that_ignores_signals_outlives_its_terminal() {
     let bench = with_clip(200);
     let mut child = training(&bench, "trap '' INT HUP;", Stdio::null());
-    ["-HUP", "-INT", "-HUP"].map(|name| signal(&child, name));
+    ["-HUP", "-INT", "-HUP"].iter().for_each(|name| signal(&child, name));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(bench.path("run/archive.bin").exists());
 }
@@ -63,7 +64,7 @@ fn a_training_whose_terminal_closes_leaves_a_checkpoint() {
     let bench = with_clip(100_000);
     let mut child = training(&bench, "", Stdio::null());
     // The shell and the system each send one.
-    ["-HUP", "-HUP"].map(|name| signal(&child, name));
+    ["-HUP", "-HUP"].iter().for_each(|name| signal(&child, name));
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(bench.path("run/checkpoints/last.safetensors").exists());
 }
@@ -102,4 +103,102 @@ fn results_that_nobody_takes_leave_whole_files() {
         assert!(bench.read("out.bin").len() <= archive.len(), "{command}");
         fs::remove_file(bench.path("out.bin")).unwrap();
     }
+}
+
+/// The line of a command that is refused: exit code 2, nothing on stdout.
+fn refusal(bench: &Bench, arguments: &str) -> String {
+    let output = bench.command(arguments).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{arguments}: {errors}");
+    assert!(errors.lines().count() == 1 && errors.starts_with("error: "), "{arguments}: {errors}");
+    errors
+}
+
+#[test]
+fn a_second_command_in_a_run_folder_is_refused() {
+    let bench = with_clip(100_000);
+    bench.write("other.toml", String::from_utf8(bench.read("recipe.toml")).unwrap().replace("100000", "1"));
+    bench.succeeds("train other.toml --out finished");
+    fs::copy(bench.path("finished/checkpoints/best.safetensors"), bench.path("best.safetensors")).unwrap();
+    let mut child = training(&bench, "", Stdio::null());
+    fs::copy(bench.path("finished/report.json"), bench.path("run/report.json")).unwrap();
+    // Refused before the clip is looked at: there is none.
+    bench.write("nothing.mkv", "");
+    std::os::unix::fs::symlink("run", bench.path("linked")).unwrap();
+    for command in [
+        "train recipe.toml --out run --clip nothing.mkv",
+        "train recipe.toml --out run --resume --clip nothing.mkv",
+        "report run",
+        "report linked",
+        "encode finished -o run/archive.bin",
+        "encode best.safetensors -o linked/other.bin",
+        "import best.safetensors -o run/archive.bin",
+    ] {
+        let line = refusal(&bench, command);
+        assert!(line.contains("another process is at work") && line.contains("wait for it"), "{command}: {line}");
+    }
+    bench.succeeds("encode finished -o elsewhere.bin");
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    bench.succeeds("encode finished -o run/other.bin");
+    bench.succeeds("report finished");
+}
+
+#[test]
+fn a_run_that_cannot_be_is_refused_before_its_clip_is_looked_at() {
+    let bench = with_clip(2);
+    bench.succeeds("train recipe.toml --out run");
+    let clip = "--clip nothing.mkv";
+    bench.write("nothing.mkv", "");
+    bench.write("file", "in the way");
+    let refuses =
+        |arguments: &str, words: &[&str]| bench.refuses(&format!("train recipe.toml {clip} {arguments}"), words);
+    refuses("--out run", &["holds a run already", "--resume"]);
+    refuses("--out run --resume --set training.seed=5", &["another recipe", "seed = 5"]);
+    refuses("--out file/run", &["file/run", "permissions"]);
+    refuses("--out new/deep/run", &["nothing.mkv"]);
+    if cfg!(not(feature = "cuda")) {
+        refuses("--out new --device cuda", &["--features cuda", "--device cpu"]);
+    }
+    fs::copy(bench.path("run/checkpoints/best.safetensors"), bench.path("run/checkpoints/last.safetensors")).unwrap();
+    refuses("--out run --resume", &["last.safetensors", "moving average alone"]);
+    fs::rename(bench.path("run/config.toml"), bench.path("run/lost.toml")).unwrap();
+    refuses("--out run --resume", &["config.toml is absent", "put it back"]);
+    assert!(!bench.path("new").exists());
+}
+
+#[test]
+fn a_run_goes_on_with_the_clip_it_began_with() {
+    let Some(cases) = testdata::shared("cases") else { return };
+    let bench = Bench::new();
+    for name in ["one", "two"] {
+        fs::create_dir(bench.path(name)).unwrap();
+        fs::copy(cases.join(name).join("a.mp4"), bench.path(&format!("{name}/a.mp4"))).unwrap();
+    }
+    let recipe = fs::read_to_string(cases.join("tiny.toml")).unwrap();
+    bench.write("tiny.toml", recipe);
+    let train = |arguments: &str| {
+        let arguments = format!("train tiny.toml --out run --set stage.0.epochs=100000 {arguments}");
+        let mut child = bench.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("train: a (") && line.contains(", into run"), "{line}");
+        signal(&child, "-INT");
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    };
+    train("--clip one/a.mp4");
+    let resume = "train tiny.toml --out run --set stage.0.epochs=100000 --resume --clip two/a.mp4";
+    bench.refuses(resume, &["run was started on another clip than this a", "another --out"]);
+    assert!(refusal(&bench, resume).contains("another clip"));
+    // The same clip elsewhere is the same clip, and so is its target cache; the other's is another.
+    fs::rename(bench.path("one/a.mp4"), bench.path("a.mp4")).unwrap();
+    train("--resume --clip a.mp4");
+    bench.succeeds("targets a.mp4 -o a.targets --size 64x48");
+    train("--resume --clip a.targets");
+    bench.succeeds("targets two/a.mp4 -o two/a.targets --size 64x48");
+    bench.refuses(&resume.replace("mp4", "targets"), &["another clip than this a"]);
+    // What is judged by another clip than it was trained on is judged wrongly.
+    bench.succeeds("train tiny.toml --clip a.mp4 --out short");
+    bench.succeeds("encode short -o x.bin --original a.targets --lambda 10");
+    bench.refuses("encode short -o x.bin --original two/a.mp4 --lambda 10", &["two/a.mp4", "trained on"]);
 }

@@ -9,7 +9,7 @@ use encode::{Goal, Original, Point, Quantizer, Search, SearchFile, SearchState, 
 use metric::PerceptionStack;
 use report::RunFolder;
 use repr::Representation;
-use run::Checkpoint;
+use run::{Checkpoint, RunIdentity};
 
 use crate::archive_file::ArchiveFile;
 use crate::commands::inspect;
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Before the hours that it may have taken are repeated.
     let file = arguments.sidecar.then(|| search_file(arguments, &path)).transpose()?;
     let saved = file.as_ref().map(SearchFile::read).transpose()?.flatten();
-    let mut original = original(arguments, source.plain())?;
+    let mut original = original(arguments, source.plain(), checkpoint.metadata.identity.as_ref())?;
 
     let goal = match (arguments.lambda, arguments.target_bytes, arguments.bits) {
         (Some(lambda), ..) => Some(Goal::Lambda(lambda)),
@@ -137,15 +137,22 @@ fn inputs(arguments: &Arguments, path: &Path) -> Vec<PathBuf> {
     [path.to_path_buf()].into_iter().chain(run.into_iter().flatten()).chain(given).collect()
 }
 
-/// What results are compared with, as far as it was given.
-fn original(arguments: &Arguments, plain: &Representation) -> anyhow::Result<Original> {
+/// What results are compared with, as far as it was given; of the clip that was trained on, as far as the checkpoint tells.
+fn original(arguments: &Arguments, plain: &Representation, trained: Option<&RunIdentity>) -> anyhow::Result<Original> {
     let Arguments { segnet, posenet, threads, track, .. } = arguments;
     let Some(path) = &arguments.original else { return Ok(Original::absent()) };
     let mut evaluators = footage::evaluators(segnet.as_deref().zip(posenet.as_deref()), *threads)?;
     let source = ClipSource { path, track: *track, name: Some(plain.clip.name()) };
     let dataset = footage::load(source, plain.architecture.output_size(), footage::stack(&mut evaluators))?;
+    let seen = dataset.content_hash();
     let stack = evaluators.map(|stack| Box::new(stack) as Box<dyn PerceptionStack>);
-    Original::new(dataset, stack, plain).with_context(|| path.display().to_string())
+    let original = Original::new(dataset, stack, plain).with_context(|| path.display().to_string())?;
+    ensure!(
+        trained.is_none_or(|trained| trained.clip == seen),
+        "{}: not the clip that was trained on, its frames are others; give that one, or its target cache",
+        path.display()
+    );
+    Ok(original)
 }
 
 /// The representation at the goal, or the plain one.
