@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dataset::{ClipSource, Dataset, DatasetError};
+use dataset::{ClipSource, Dataset};
 use metric::PerceptionStack;
 use perception::Evaluators;
 
@@ -24,13 +24,5 @@ pub fn load(
     size: (usize, usize),
     stack: Option<&mut dyn PerceptionStack>,
 ) -> anyhow::Result<Dataset> {
-    Dataset::load(source, size, stack, &cli::interrupted).map_err(command_error)
-}
-
-/// The error that a command ends with: an interruption is told by its exit code.
-pub fn command_error(error: DatasetError) -> anyhow::Error {
-    match error {
-        DatasetError::Interrupted => cli::Interrupted.into(),
-        error => error.into(),
-    }
+    Ok(Dataset::load(source, size, stack, &cli::interrupted)?)
 }

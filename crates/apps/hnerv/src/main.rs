@@ -2,6 +2,7 @@
 
 mod archive_file;
 mod commands;
+mod fault;
 mod footage;
 
 use std::process::ExitCode;
@@ -33,14 +34,18 @@ enum Command {
 
 fn main() -> ExitCode {
     allocator::keep_pages();
-    cli::run(|arguments: Arguments| match arguments.command {
-        Command::Train(arguments) => commands::train::run(&arguments),
-        Command::Targets(arguments) => commands::targets::run(&arguments),
-        Command::Report(arguments) => commands::report::run(&arguments),
-        Command::Encode(arguments) => commands::encode::run(&arguments),
-        Command::Inspect(arguments) => commands::inspect::run(&arguments),
-        Command::Import(arguments) => commands::import::run(&arguments),
-        Command::Frames(arguments) => commands::frames::run(&arguments),
-        Command::Tokens(arguments) => commands::tokens::run(&arguments),
-    })
+    cli::run(|arguments: Arguments| run(&arguments.command).map_err(fault::told))
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Train(arguments) => commands::train::run(arguments),
+        Command::Targets(arguments) => commands::targets::run(arguments),
+        Command::Report(arguments) => commands::report::run(arguments),
+        Command::Encode(arguments) => commands::encode::run(arguments),
+        Command::Inspect(arguments) => commands::inspect::run(arguments),
+        Command::Import(arguments) => commands::import::run(arguments),
+        Command::Frames(arguments) => commands::frames::run(arguments),
+        Command::Tokens(arguments) => commands::tokens::run(arguments),
+    }
 }

@@ -9,8 +9,8 @@ use std::thread::available_parallelism;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use cli::{Interrupted, Progress};
-use decoder::Decoder;
+use cli::{Internal, Interrupted, Progress};
+use decoder::{Decoder, DecoderError};
 use frames::{RawWriter, RgbFrame};
 use output::OutputFile;
 use repr::FRAMES_PER_SAMPLE;
@@ -93,7 +93,11 @@ fn write_frames(job: &Job, path: &Path, pairs: Option<Range<usize>>, threads: us
         progress.set((sample + 1 - first) as u64, String::new);
         Ok(())
     };
-    decoder.decode_all(pairs, threads, sink)?;
+    decoder.decode_all(pairs, threads, sink).map_err(|error| match error.downcast::<DecoderError>() {
+        // Every archive that could be read can be decoded.
+        Ok(error) => Internal(format!("{}: {error}", job.source.display())).into(),
+        Err(error) => error,
+    })?;
     writer.into_inner().commit()?;
     progress.finish(format_args!("{written} frames of {}x{} in {}", clip.width(), clip.height(), path.display()));
     Ok(())

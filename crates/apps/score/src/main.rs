@@ -10,7 +10,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use cli::Progress;
+use cli::{Internal, Progress};
 use dataset::OutputCache;
 use frames::SquaredError;
 use metric::{Distortions, PerceptionStack, Report};
@@ -106,7 +106,7 @@ fn score(arguments: Arguments) -> Result<()> {
     let report = Report::new(&distortions, error.mean(), archive_bytes, original_bytes);
     cli::print(format_args!("{report}\n"));
     if let Some(mut file) = json {
-        let mut text = serde_json::to_vec_pretty(&report).context("cannot write the report as JSON")?;
+        let mut text = serde_json::to_vec_pretty(&report).map_err(|error| Internal(error.to_string()))?;
         text.push(b'\n');
         file.append(&text)?;
         file.commit()?;

@@ -109,3 +109,10 @@ pub enum DatasetError {
     #[error("interrupted")]
     Interrupted,
 }
+
+impl DatasetError {
+    /// Whether this is the program's own fault: nothing that a user could mend leads there.
+    pub fn is_internal(&self) -> bool {
+        matches!(self, Self::Frame { .. } | Self::Samples { .. })
+    }
+}

@@ -44,3 +44,13 @@ pub enum EncodeError {
         needed: String,
     },
 }
+
+impl EncodeError {
+    /// Whether this is the program's own fault: nothing that a user could mend leads there.
+    pub fn is_internal(&self) -> bool {
+        matches!(
+            self,
+            Self::Source | Self::Representation(_) | Self::Decoder(_) | Self::Evaluate(EvaluateError::Decoder(_))
+        )
+    }
+}

@@ -150,14 +150,14 @@ impl RunError {
     /// Whether this is the program's own fault: nothing that a user could mend leads there.
     pub fn is_internal(&self) -> bool {
         match self {
+            Self::Dataset(error) => error.is_internal(),
             // What training made, or what the program wrote a moment before.
             Self::Quantize(UnquantizableError::Tensors(_) | UnquantizableError::Representation(_))
             | Self::Archive(_)
             | Self::Decoder(_)
             | Self::Evaluate(EvaluateError::Decoder(_))
             | Self::Engine(EngineError::NoEvaluators)
-            | Self::Recipe(RecipeError::Unwritable(_))
-            | Self::Dataset(DatasetError::Frame { .. } | DatasetError::Samples { .. }) => true,
+            | Self::Recipe(RecipeError::Unwritable(_)) => true,
             _ => false,
         }
     }

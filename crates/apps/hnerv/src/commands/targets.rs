@@ -54,8 +54,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     cli::watch_interrupts()?;
     let mut evaluators = footage::evaluators(segnet.as_deref().zip(posenet.as_deref()), *threads)?;
     let source = dataset::ClipSource { path: clip, track: *track, name: name.as_ref() };
-    let (info, count) = dataset::convert(source, output, *size, footage::stack(&mut evaluators), &cli::interrupted)
-        .map_err(footage::command_error)?;
+    let (info, count) = dataset::convert(source, output, *size, footage::stack(&mut evaluators), &cli::interrupted)?;
     let bytes = std::fs::metadata(output).with_context(|| output.display().to_string())?.len();
     let (output, width, height) = (output.display(), info.width, info.height);
     cli::print(format_args!("{output}: {count} frames of {width}x{height}, {bytes} bytes\n"));

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use cli::Progress;
-use dataset::{ClipSource, Dataset, DatasetError};
+use dataset::{ClipSource, Dataset};
 use evaluate::Evaluation;
 use metric::{PerceptionStack, Score};
 use recipe::tables::ClipTable;
 use recipe::{Recipe, RecipeFile};
 use report::RunFolder;
 use repr::{Clip, ClipName};
-use run::{Device, Job, Observer, Outcome, RunError, Status};
+use run::{Device, Job, Observer, Outcome, Status};
 
 use crate::footage;
 
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         folder: &folder,
         resume: arguments.resume,
     };
-    match run::run(arguments.device, job, &mut display).map_err(command_error)? {
+    match run::run(arguments.device, job, &mut display)? {
         Outcome::Interrupted => {
             cli::say("train: stopped, checkpoint written; go on with --resume");
             Err(cli::Interrupted.into())
@@ -130,15 +130,6 @@ fn worth(evaluation: &Evaluation) -> String {
             format!("score {score:.4} (SegNet {segnet:.6}, PoseNet {posenet:.6}), {psnr}")
         }
         None => psnr,
-    }
-}
-
-/// The error that the command ends with: an interruption and a bug are told by their exit codes.
-fn command_error(error: RunError) -> anyhow::Error {
-    match error {
-        RunError::Dataset(DatasetError::Interrupted) => cli::Interrupted.into(),
-        error if error.is_internal() => cli::Internal(error.to_string()).into(),
-        error => error.into(),
     }
 }
 
