@@ -334,13 +334,20 @@ fn an_input_is_not_overwritten() {
     }
     bench.refuses("targets clip.mkv -o s.onnx --segnet s.onnx --posenet s.onnx", &["s.onnx", "would overwrite"]);
     let encode = |output: &str| format!("encode run --original clip.mkv --segnet s.onnx --posenet s.onnx -o {output}");
-    for output in
-        ["s.onnx", "run/config.toml", "linked/checkpoints/last.safetensors", "run/checkpoints/best.safetensors"]
-    {
+    for output in [
+        "s.onnx",
+        "run/config.toml",
+        "run/metrics.jsonl",
+        "linked/checkpoints/last.safetensors",
+        "run/checkpoints/best.safetensors",
+    ] {
         bench.refuses(&encode(output), &[output, "would overwrite the input"]);
     }
     bench.refuses("encode run/checkpoints/last.safetensors -o linked/checkpoints/last.safetensors", &["overwrite"]);
     bench.succeeds("encode run -o run/archive.bin");
+    fs::create_dir(bench.path("other")).unwrap();
+    std::os::unix::fs::symlink("../clip.mkv", bench.path("other/archive.bin")).unwrap();
+    bench.refuses("train recipe.toml --out other", &["other/archive.bin", "would overwrite the input"]);
     let report = bench.path("run/report.html");
     fs::remove_file(&report).unwrap();
     std::os::unix::fs::symlink("report.json", &report).unwrap();

@@ -37,6 +37,11 @@ impl RunFolder {
         &self.0
     }
 
+    /// The files that a run cannot make anew from the others.
+    pub fn records(&self) -> [PathBuf; 6] {
+        [self.config(), self.last(), self.best(), self.metrics(), self.events(), self.report_json()]
+    }
+
     /// The resolved recipe.
     pub fn config(&self) -> PathBuf {
         self.0.join("config.toml")

@@ -63,6 +63,7 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
     observer: &mut dyn Observer,
 ) -> Result<Opened<B>, RunError> {
     let (recipe, folder) = (job.recipe, job.folder);
+    keep_apart(recipe, folder)?;
     let mut lock = RunLock::claim(folder)?;
     let config = recipe.to_toml()?;
     let new = check_folder(folder, &config, job.resume)?;
@@ -101,6 +102,14 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
     let evaluators = evaluators.transpose()?;
     let engine = Engine::new(setup, evaluators, state.as_ref(), device.clone());
     Ok(Opened { dataset, clip, identity, engine, metrics, position, lock })
+}
+
+/// No file of the run is a link to what it is made from.
+fn keep_apart(recipe: &Recipe, folder: &RunFolder) -> Result<(), RunError> {
+    let evaluators = recipe.evaluators().map(|paths| [&paths.segnet, &paths.posenet]);
+    let inputs = || [&recipe.clip().path].into_iter().chain(evaluators.into_iter().flatten());
+    let mut files = folder.records().into_iter().chain([folder.archive(), folder.report_html()]);
+    Ok(files.try_for_each(|file| output::keep_apart(&file, inputs()))?)
 }
 
 /// What the dataset is of, if the recipe's decoder can stand for it.

@@ -128,11 +128,10 @@ fn checkpoint(source: &Path) -> anyhow::Result<PathBuf> {
     Ok(best)
 }
 
-/// All that is read, and what else makes the run whose checkpoint `path` is.
+/// All that is read, and the records of the run whose checkpoint `path` is.
 fn inputs(arguments: &Arguments, path: &Path) -> Vec<PathBuf> {
     let Arguments { source, original, segnet, posenet, .. } = arguments;
-    let folder = RunFolder::new(source);
-    let run = source.is_dir().then(|| [folder.config(), folder.last()]);
+    let run = source.is_dir().then(|| RunFolder::new(source).records());
     let given = [original, segnet, posenet].into_iter().flatten().cloned();
     [path.to_path_buf()].into_iter().chain(run.into_iter().flatten()).chain(given).collect()
 }
