@@ -85,6 +85,26 @@ fn a_training_whose_words_nobody_reads_goes_on() {
 }
 
 #[test]
+fn an_output_into_a_pipe_ends_with_its_reader() {
+    let bench = with_clip(2);
+    bench.succeeds("train recipe.toml --out run");
+    let commands = ["frames clip.mkv /dev/stdout", "encode run -o /dev/stdout", "targets clip.mkv -o /dev/fd/1"];
+    for command in commands {
+        // One that never reads, and one that reads a little.
+        for reader in ["true", "head -c 1"] {
+            let mut pipe = Command::new("bash");
+            pipe.args(["-c", &format!("\"$0\" {command} | {reader} >/dev/null; exit ${{PIPESTATUS[0]}}")]);
+            let output = pipe.arg(env!("CARGO_BIN_EXE_hnerv")).current_dir(bench.path(".")).output().unwrap();
+            assert!(output.status.code() == Some(0) && output.stderr.is_empty(), "{command} | {reader}: {output:?}");
+        }
+    }
+    let mut whole = bench.command("frames clip.mkv /dev/stdout");
+    let frames = whole.output().unwrap().stdout;
+    bench.succeeds("frames clip.mkv clip.raw");
+    assert!(frames.starts_with(&bench.read("clip.raw")));
+}
+
+#[test]
 fn results_that_nobody_takes_leave_whole_files() {
     let bench = with_clip(2);
     bench.succeeds("train recipe.toml --out run");

@@ -31,6 +31,7 @@ impl std::error::Error for Internal {}
 
 /// Parses the arguments and runs `command` on them; whatever fails becomes one line on stderr and an exit code.
 pub fn run<A: clap::Parser>(command: impl FnOnce(A) -> anyhow::Result<()>) -> ExitCode {
+    output::survive_size_limit();
     let work = || match A::try_parse() {
         Ok(arguments) => conclude(command(arguments)),
         Err(error) if !error.use_stderr() => {
@@ -50,6 +51,7 @@ pub fn run<A: clap::Parser>(command: impl FnOnce(A) -> anyhow::Result<()>) -> Ex
 fn conclude(result: anyhow::Result<()>) -> u8 {
     match result.and_then(|()| streams::delivered()) {
         Ok(()) => 0,
+        Err(_) if output::reader_went_away() => 0,
         Err(error) => {
             say(format_args!("error: {}", one_line(&told(&error))));
             exit_code(&error)

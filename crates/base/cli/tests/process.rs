@@ -81,6 +81,11 @@ fn results_meet_a_reader_that_went_away_or_a_full_disk() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && errors.lines().count() == 1, "{errors}");
     assert!(errors.starts_with("error: standard output: cannot write: No space left"), "{errors}");
+    let folder = tempfile::tempdir().unwrap();
+    let limited = folder.path().join("results");
+    let output = behind("ulimit -f 2;", "results").stdout(File::create(&limited).unwrap()).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && errors.contains("cannot write: File too large"), "{errors}");
     let mut help = Command::new(env::current_exe().unwrap());
     assert_eq!(help.arg("--help").env(COMMAND, "x").stdout(full()).output().unwrap().status.code(), Some(2));
     assert_eq!(String::from_utf8(run("results").stdout).unwrap().lines().last(), Some("result 2999"));

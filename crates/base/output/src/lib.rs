@@ -9,9 +9,10 @@ mod folders;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
 use atomic_write_file::AtomicWriteFile;
@@ -57,6 +58,23 @@ pub enum OutputError {
         /// What the system says.
         cause: io::Error,
     },
+}
+
+/// Whether the reader of a pipe went away.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// True once the reader of an output that is a pipe went away: it has seen what it wanted, and the error is none.
+pub fn reader_went_away() -> bool {
+    UNREAD.load(Ordering::SeqCst)
+}
+
+impl OutputError {
+    fn write(path: &Path, cause: io::Error) -> Self {
+        if cause.kind() == ErrorKind::BrokenPipe {
+            UNREAD.store(true, Ordering::SeqCst);
+        }
+        Self::Write { path: path.into(), cause }
+    }
 }
 
 /// What the user can do about it.
@@ -118,9 +136,11 @@ impl OutputFile {
     pub fn create(path: impl AsRef<Path>) -> Result<Self, OutputError> {
         let path = path.as_ref();
         survive_size_limit();
-        let failed = |cause| OutputError::Write { path: path.into(), cause };
+        let failed = |cause| OutputError::write(path, cause);
         let mut folders = NewFolders::default();
         let sink = match fs::metadata(path) {
+            _ if is_stream(path, "stdout", 1) => Sink::Direct(duplicate(&io::stdout()).map_err(failed)?),
+            _ if is_stream(path, "stderr", 2) => Sink::Direct(duplicate(&io::stderr()).map_err(failed)?),
             Ok(found) if found.is_dir() => return Err(OutputError::NotAFile { path: path.into() }),
             // Appending keeps what `>>` on /dev/stdout must keep.
             Ok(found) if !found.is_file() || is_descriptor(path) => {
@@ -157,7 +177,7 @@ impl OutputFile {
 
     /// Writes all of `bytes`; like [`Write::write_all`], with the error as an [`OutputError`].
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        self.sink.write_all(bytes).map_err(|cause| OutputError::Write { path: self.path.clone(), cause })
+        self.sink.write_all(bytes).map_err(|cause| OutputError::write(&self.path, cause))
     }
 
     /// Writes what is buffered, sees it safely to disk and gives the file its name.
@@ -167,7 +187,7 @@ impl OutputFile {
             Sink::Beside(file) => file.commit(),
             Sink::Direct(_) => Ok(()),
         });
-        written.map_err(|cause| OutputError::Write { path, cause })?;
+        written.map_err(|cause| OutputError::write(&path, cause))?;
         folders.keep();
         Ok(())
     }
@@ -175,7 +195,7 @@ impl OutputFile {
     fn explain<T>(&self, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|cause| {
             let kind = cause.kind();
-            io::Error::new(kind, OutputError::Write { path: self.path.clone(), cause })
+            io::Error::new(kind, OutputError::write(&self.path, cause))
         })
     }
 }
@@ -214,14 +234,25 @@ pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), OutputErr
     file.commit()
 }
 
-/// True for `/dev/stdout`, `/dev/fd/3` and the like, which lead to the file that a shell has redirected: renaming over
+/// Whether `path` means this process's own stream, by its name or number.
+fn is_stream(path: &Path, name: &str, number: usize) -> bool {
+    let paths = [format!("/dev/{name}"), format!("/dev/fd/{number}"), format!("/proc/self/fd/{number}")];
+    paths.iter().any(|known| path == Path::new(known))
+}
+
+/// The same open file once more: a pipe that is opened by its name waits for a reader, maybe forever.
+fn duplicate(stream: &impl AsFd) -> io::Result<File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+/// True for `/dev/fd/3` and the like, which lead to the file that a shell has redirected: renaming over
 /// that file would cut the redirection off.
 fn is_descriptor(path: &Path) -> bool {
     (path.starts_with("/dev") || path.starts_with("/proc")) && path.is_symlink()
 }
 
 /// A write beyond `ulimit -f` sends SIGXFSZ, which kills by default; with any handler it returns an error instead.
-fn survive_size_limit() {
+pub fn survive_size_limit() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Where no handler can be set the default stays: the write still leaves nothing half-written behind.

@@ -13,8 +13,16 @@ pub enum ReportError {
     /// A chart or an image cannot be drawn.
     #[error("the run's report cannot be drawn: {0}; archive.bin and the checkpoints are whole")]
     Drawing(String),
-    /// A file of the run folder cannot be read or written.
-    #[error("{}: {source}; check the folder's permissions and the free space", path.display())]
+    /// A file of the run folder cannot be read.
+    #[error("{}: cannot read: {cause}; check that it is a file and its permissions", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A file of the run folder cannot be made or written.
+    #[error("{}: cannot write: {source}; check the folder's permissions and the free space", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -32,10 +32,12 @@ impl Metrics {
 
     /// The whole lines of a metrics.jsonl; none where it is absent.
     pub fn read(path: &Path) -> Result<Vec<EpochLine>, ReportError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        match std::fs::read(path) {
+            Ok(text) => {
+                Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(ReportError::Io { path: path.into(), source }),
+            Err(cause) => Err(ReportError::Read { path: path.into(), cause }),
         }
     }
 

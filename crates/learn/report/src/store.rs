@@ -67,9 +67,9 @@ fn make_page(folder: &RunFolder) -> Result<(), ReportError> {
 
 /// A file of the report, of at most `limit` bytes.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReportError> {
-    let failed = |source: std::io::Error| match source.kind() {
+    let failed = |cause: std::io::Error| match cause.kind() {
         ErrorKind::NotFound => ReportError::Absent(path.into()),
-        _ => ReportError::Io { path: path.into(), source },
+        _ => ReportError::Read { path: path.into(), cause },
     };
     let length = fs::metadata(path).map_err(failed)?.len();
     if length > limit {

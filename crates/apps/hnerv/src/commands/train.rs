@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Processor threads [default: all cores].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Go on with the run in the run folder.
+    /// Go on with the run in the run folder; recipe, clip and evaluators must be those that it began with.
     #[arg(long)]
     resume: bool,
     /// Change a key of the recipe: training.batch=4, stage.0.epochs=10 (repeatable).

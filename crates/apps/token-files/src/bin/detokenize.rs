@@ -19,9 +19,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(archive, folder, prior) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    // A panic has told its words already; it is this program's own fault.
+    match std::panic::catch_unwind(|| run(archive, folder, prior)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(1),
+        Ok(Err(error)) => {
             say(format_args!("error: {error}"));
             ExitCode::from(2)
         }
