@@ -1,7 +1,7 @@
 //! What the binaries share: arguments, exit codes, one-line errors, progress, signals.
 //!
 //! Exit codes: 0 success; 2 anything the user can mend, with one line on stderr; 130 after Ctrl-C; 1 internal
-//! ([`Internal`], or a panic). Results go to stdout through [`print`], everything else to stderr through [`say`]; neither ends a
+//! ([`Internal`], or a panic). Results go to stdout through [`print()`], everything else to stderr through [`say`]; neither ends a
 //! command because nobody reads it.
 
 mod interrupt;
