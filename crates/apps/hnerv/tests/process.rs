@@ -142,6 +142,8 @@ fn a_second_command_in_a_run_folder_is_refused() {
     fs::copy(bench.path("finished/checkpoints/best.safetensors"), bench.path("best.safetensors")).unwrap();
     let mut child = training(&bench, "", Stdio::null());
     fs::copy(bench.path("finished/report.json"), bench.path("run/report.json")).unwrap();
+    bench.write("run/old.bin", "old");
+    std::os::unix::fs::symlink("run/old.bin", bench.path("old.bin")).unwrap();
     // Refused before the clip is looked at: there is none.
     bench.write("nothing.mkv", "");
     std::os::unix::fs::symlink("run", bench.path("linked")).unwrap();
@@ -151,6 +153,7 @@ fn a_second_command_in_a_run_folder_is_refused() {
         "report run",
         "report linked",
         "encode finished -o run/archive.bin",
+        "encode finished -o old.bin",
         "encode best.safetensors -o linked/other.bin",
         "import best.safetensors -o run/archive.bin",
     ] {

@@ -25,8 +25,9 @@ impl RunFolder {
         Self(path.into())
     }
 
-    /// The run folder that a file lies in, or would lie in, if it is one.
+    /// The run folder that a file lies in, or would lie in, if it is one; behind a link, that of the file it leads to.
     pub fn around(file: &Path) -> Option<Self> {
+        let file = file.canonicalize().unwrap_or_else(|_| file.into());
         // A bare name has an empty parent, which is the working directory.
         let folder = Self::new(Path::new(".").join(file.parent()?));
         folder.last().parent()?.is_dir().then_some(folder)
