@@ -96,12 +96,68 @@ impl Chance {
     }
 }
 
+/// Probability of a bit in one context, in four bytes: 22 bits of probability, 10 bits of how often it was met. The n-th bit moves
+/// it by 2 / (2n + 1) of the way, from some point on all by the same share: where a [`Slot`] follows what changes, this comes to
+/// rest where next to nothing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate(u32);
+
+/// `2^17 / (2n + 3)`: the share of the n-th move, from 0, in units of `2^-16`.
+static SHARES: [u32; Estimate::MOST as usize + 1] = {
+    let mut table = [0; Estimate::MOST as usize + 1];
+    let mut n = 0;
+    while n < table.len() {
+        table[n] = (1 << 17) / (2 * n as u32 + 3);
+        n += 1;
+    }
+    table
+};
+
+impl Estimate {
+    /// Nothing seen: even odds.
+    pub const FRESH: Self = Self(1 << 31);
+    /// Largest [`seen`](Self::seen).
+    pub const MOST: u32 = 1023;
+
+    /// The probability, in units of `2^-16`.
+    #[inline(always)]
+    pub fn get(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// How many bits were seen, up to the limit that it learns with.
+    #[inline(always)]
+    pub fn seen(self) -> u32 {
+        self.0 & Self::MOST
+    }
+
+    /// Moves towards `bit`; `limit` (at most [`MOST`](Self::MOST)) bits count.
+    #[inline(always)]
+    pub fn learn(&mut self, bit: bool, limit: u32) {
+        let (p, seen) = (i64::from(self.0 >> 10), self.seen());
+        let target = if bit { (1 << 22) - 1 } else { 0 };
+        let p = p + (((target - p) * i64::from(SHARES[seen as usize])) >> 16);
+        self.0 = (p as u32) << 10 | (seen + 1).min(limit);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn an_estimate_is_the_share_of_its_bits(bits in prop::collection::vec(any::<bool>(), 1..500)) {
+            let mut estimate = Estimate::FRESH;
+            bits.iter().for_each(|&bit| estimate.learn(bit, Estimate::MOST));
+            // Of n bits with k ones, as if half a bit had been seen before.
+            let ones = bits.iter().filter(|&&bit| bit).count() as f64;
+            let expected = (ones + 0.25) / (bits.len() as f64 + 0.5);
+            prop_assert!((f64::from(estimate.get()) / 65536.0 - expected).abs() < 3e-3);
+            prop_assert_eq!(estimate.seen(), bits.len() as u32);
+        }
+
         #[test]
         fn a_slot_follows_its_bits_from_any_state(state: u16, bits in prop::collection::vec(any::<bool>(), 0..100)) {
             let mut slot = Slot::from_bits(state);

@@ -51,6 +51,28 @@ static STRETCH: [i16; STRETCH_LEN] = {
     table
 };
 
+/// Largest magnitude of log-odds that [`stretch_wide`] gives, just below 11.
+const WIDE_LARGEST: i16 = 11 * UNIT as i16 - 1;
+/// Entries of [`STRETCH_WIDE`]: it looks at the upper 14 bits of a probability.
+const WIDE_LEN: usize = 1 << 14;
+
+/// As [`STRETCH`], for `p = (2i + 1) / 2^15` and up to [`WIDE_LARGEST`].
+static STRETCH_WIDE: [i16; WIDE_LEN] = {
+    let mut table = [0; WIDE_LEN];
+    let mut x = 0;
+    let mut i = WIDE_LEN / 2;
+    while i < WIDE_LEN {
+        let rest = (2 * (WIDE_LEN - i) - 1) as u32 * (1 << 12);
+        while x < WIDE_LARGEST && tail(x as i32 * (FINE / UNIT)) > rest {
+            x += 1;
+        }
+        table[i] = x;
+        table[WIDE_LEN - 1 - i] = -x;
+        i += 1;
+    }
+    table
+};
+
 /// The upper tail at the fine log-odds `x`, 0 to [`FINE_LARGEST`], in units of `2^-27`: linear between the entries.
 #[inline(always)]
 const fn tail(x: i32) -> u32 {
@@ -64,6 +86,12 @@ const fn tail(x: i32) -> u32 {
 #[inline(always)]
 pub fn stretch(p: u16) -> i16 {
     STRETCH[usize::from(p >> 4)]
+}
+
+/// As [`stretch`], within 11: for what is nearly certain.
+#[inline(always)]
+pub fn stretch_wide(p: u16) -> i16 {
+    STRETCH_WIDE[usize::from(p >> 2)]
 }
 
 /// The probability of the fine log-odds `x`, in units of `2^-16`, from 0 to 65536; `x` is clamped to 12 in magnitude.
@@ -88,6 +116,11 @@ mod tests {
             let p = (2 * i + 1) as f64 / 8192.0;
             let exact = (p / (1.0 - p)).ln().clamp(-2047.0 / 256.0, 2047.0 / 256.0);
             assert!((f64::from(x) / 256.0 - exact).abs() <= 1.01 / 256.0, "{i}: {x} {exact}");
+        }
+        for (i, &x) in STRETCH_WIDE.iter().enumerate() {
+            let p = (2 * i + 1) as f64 / 32768.0;
+            let exact = (p / (1.0 - p)).ln().clamp(-2815.0 / 256.0, 2815.0 / 256.0);
+            assert!((f64::from(x) / 256.0 - exact).abs() <= 1.1 / 256.0, "{i}: {x} {exact}");
         }
     }
 

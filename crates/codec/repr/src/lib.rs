@@ -7,6 +7,7 @@
 //! - [`Representation`]: quantized parameters and latents with the [`Clip`] they stand for and a [`Sidecar`] of corrections, what
 //!   an archive holds; made of [`RepresentationParts`] that fit together.
 //! - [`quantize_tensor`], [`quantize_to_step`], [`quantize_latents`]: from floats to integers on a grid.
+//! - [`ClassMaps`]: what a segmentation network sees in each sample.
 //! - [`limits`]: what no architecture or representation goes beyond.
 //!
 //! What has a constructor that returns a result is valid from then on. Nothing here reads files or computes frames.
@@ -16,6 +17,7 @@ mod clip;
 mod error;
 mod graph;
 pub mod limits;
+mod maps;
 mod quantize;
 mod quantized;
 mod representation;
@@ -31,6 +33,7 @@ pub use graph::{
     ParameterRole,
 };
 pub use kernels::{Nonlinearity, Skip};
+pub use maps::{ClassMaps, MapShape};
 pub use quantize::{
     MAX_BITS, MIN_BITS, QuantizeError, quantize_latents, quantize_tensor, quantize_to_step, symmetric_step,
 };
