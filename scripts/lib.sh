@@ -3,6 +3,8 @@
 
 # SVT-AV1 says errors only.
 export SVT_LOG=1
+# Programs find it beside themselves only where they lie in this workspace.
+export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$PWD/.onnxruntime/libonnxruntime.so}
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -15,6 +17,13 @@ run() {
     printf ' %q' "$@" >&2
     printf '\n' >&2
     "$@"
+}
+# built NAME: the path of a release program, or of examples/NAME, wherever cargo is told to build (CARGO_TARGET_DIR, build.target-dir).
+built() {
+    local metadata target
+    metadata=$(cargo metadata --locked --no-deps --format-version 1) || fail "cargo does not say where it builds"
+    target=$(sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p' <<<"$metadata")
+    echo "$target/release/$1"
 }
 # number FILE KEY: the value of a top-level key of a JSON file that this project wrote (one key a line, two spaces in).
 number() { sed -n "s/^  \"$2\": \(.*[^,]\),\{0,1\}\$/\1/p" "$1"; }
@@ -42,6 +51,6 @@ frames() {
         run ffmpeg -nostdin -v error -y -i "$1" -vf scale=1164:874:flags=bicubic -c:v libx264 -qp 0 -preset ultrafast \
             -pix_fmt yuv420p "$clip"
     fi
-    run target/release/hnerv frames "$clip" "$2" >&2
+    run "$(built hnerv)" frames "$clip" "$2" >&2
     [ "$3" = full ] || rm "$clip"
 }
