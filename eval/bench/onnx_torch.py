@@ -58,7 +58,9 @@ class Network:
             epsilon = next((attribute.f for attribute in node.attribute if attribute.name == "epsilon"), 1e-5)
             gain, bias, mean, variance = (self.constants[name] for name in node.input[1:])
             scale = gain / torch.sqrt(variance + epsilon)
-            weight, old = (self.constants[name] for name in conv.input[1:])
+            weight = self.constants[conv.input[1]]
+            # A convolution may come without a bias: no third input, or one without a name.
+            old = self.constants[conv.input[2]] if len(conv.input) > 2 and conv.input[2] else torch.zeros_like(mean)
             names = [node.output[0] + "/weight", node.output[0] + "/bias"]
             self.constants |= dict(zip(names, [weight * scale[:, None, None, None], (old - mean) * scale + bias]))
             conv.input[1:] = names
@@ -149,10 +151,11 @@ class Network:
         return lambda x: x
 
     def conv(self, node, attributes):
-        top, left, bottom, right = attributes["pads"]
-        assert (top, left) == (bottom, right), node.name
-        options = {"stride": attributes["strides"], "padding": (top, left), "dilation": attributes["dilations"]}
-        return lambda x, weight, bias=None: F.conv2d(x, weight, bias, groups=attributes["group"], **options)
+        top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+        assert (top, left) == (bottom, right) and attributes.get("auto_pad", b"NOTSET") == b"NOTSET", node.name
+        options = {"padding": (top, left), "groups": attributes.get("group", 1)}
+        options |= {"stride": attributes.get("strides", 1), "dilation": attributes.get("dilations", 1)}
+        return lambda x, weight, bias=None: F.conv2d(x, weight, bias, **options)
 
     def batchnormalization(self, node, attributes):
         epsilon = attributes.get("epsilon", 1e-5)
