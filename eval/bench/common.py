@@ -1,5 +1,6 @@
-"""What both benchmarks share: processors, turns, the machine's matrix-product rate, tables."""
+"""What the benchmarks share: processors, turns, the machine's matrix-product rate, tables."""
 
+import json
 import os
 import platform
 import statistics
@@ -13,6 +14,16 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "eval/work"
 THREADS = (1, 2)
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+
+
+def binaries():
+    """Where cargo puts release programs: CARGO_TARGET_DIR and its settings may say another place."""
+    command = ["cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    return Path(json.loads(found)["target_directory"]) / "release"
+
+
+BINARIES = binaries()
 
 
 def pin():
@@ -109,26 +120,17 @@ def table(header, rows):
 
 
 def footer():
-    cpu = platform.processor()
+    """How it was measured; the machine, the date and the commit come from eval/keep."""
     flags = ""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            cpu = line.split(": ")[1]
         if line.startswith("flags"):
             flags = "AVX-512" if "avx512f" in line else "AVX2" if "avx2" in line else "no AVX2"
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT)
-    load = os.getloadavg()
     return (
-        f"- machine: {cpu}, {flags}, {os.cpu_count()} cores; pinned to {len(os.sched_getaffinity(0))}; "
+        f"- {flags}; pinned to {len(os.sched_getaffinity(0))} cores; {ROUNDS} rounds after one to warm up; "
         f"PyTorch {version('torch')}, {platform.python_implementation()} {platform.python_version()}\n"
-        f"- {ROUNDS} rounds after one to warm up; load average at the end {load[0]:.1f} (1 min), {load[2]:.1f} (15 min)\n"
-        f"- date: {time.strftime('%F %H:%M')}, commit {git.stdout.strip() or 'unknown'}\n"
     )
 
 
 def keep(name, text):
     """Prints the tables and keeps them in eval/results."""
-    print(text, end="")
-    path = ROOT / "eval/results" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
+    subprocess.run([ROOT / "eval/keep", name], input=text, text=True, check=True)

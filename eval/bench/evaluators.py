@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common import KEEP_PAGES, ROOT, THREADS, Program, alternate, footer, keep, median, pin, spread, table
+from common import BINARIES, KEEP_PAGES, ROOT, THREADS, Program, alternate, footer, keep, median, pin, spread, table
 
-EXAMPLE = ROOT / "target/release/examples/onnx_speed"
+EXAMPLE = BINARIES / "examples/onnx_speed"
 BATCHES = (1, 2)
 RUNS = 2
 INPUTS = {"SegNet": (3, 384, 512), "PoseNet": (12, 192, 256)}
@@ -62,10 +62,7 @@ Where our time goes; each node on its own, fastest of several runs, so the parts
 {parts}How: `eval/bench_evaluators`.
 
 {footer()}"""
-    if len(sys.argv) > 1:
-        print(text, end="")
-    else:
-        keep("bench_evaluators.md", text)
+    keep("bench_evaluators.md", text)
 
 
 main()

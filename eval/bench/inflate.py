@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from common import (
+    BINARIES,
     ROOT,
     THREADS,
     WORK,
@@ -27,7 +28,6 @@ from common import (
 )
 from reference import gflop
 
-BINARIES = ROOT / "target/release"
 PAIRS = 8
 BATCHES = (1, 8)
 STEMS = ((3, 4), (3, 8), (6, 8))

@@ -2,10 +2,10 @@
 
 import subprocess
 
-from common import ROOT, THREADS, Product, Program, alternate, footer, keep, median, peers, pin, spread, table
+from common import BINARIES, THREADS, Product, Program, alternate, footer, keep, median, peers, pin, spread, table
 from reference import gflop
 
-EXAMPLES = ROOT / "target/release/examples"
+EXAMPLES = BINARIES / "examples"
 BATCHES = (2, 8)
 STEPS = {2: 8, 8: 2}
 
