@@ -9,7 +9,7 @@ use dataset::{Dataset, OriginalOutputs};
 use evaluate::evaluate;
 use frames::RgbFrame;
 use metric::{NetworkHashes, PerceptionStack, evaluator_input};
-use perception::Evaluators;
+use perception::{Evaluators, use_library};
 use recipe::tables::{EvaluatorsTable, LossTable, MuonTable, RateTable, RecipeTable, SegmentationTable, StageTable};
 use recipe::{PoseOver, RateModel, SegmentationKind, Start, Trains};
 use report::{Metrics, RunFolder};
@@ -24,8 +24,9 @@ fn paths() -> EvaluatorsTable {
 }
 
 fn evaluators() -> Option<Evaluators> {
+    use_library(&testdata::onnxruntime()?).unwrap();
     let EvaluatorsTable { segnet, posenet, .. } = paths();
-    Evaluators::load(&segnet, &posenet, 2).inspect_err(|error| eprintln!("skipped: {error}")).ok()
+    Some(Evaluators::load(&segnet, &posenet, 2).unwrap())
 }
 
 /// The scene with what the evaluators say of it.

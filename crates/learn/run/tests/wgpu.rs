@@ -24,7 +24,7 @@ fn fifty_steps_follow_the_processors_losses() {
     };
     let gpu = match losses(Device::Wgpu) {
         Err(RunError::Device(message)) => {
-            eprintln!("skipped: {message}");
+            testdata::skip(testdata::Need::Gpu, message);
             return;
         }
         result => result.unwrap(),

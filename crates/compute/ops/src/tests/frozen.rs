@@ -154,7 +154,7 @@ fn a_gpu_agrees_with_the_processor() {
     type Gpu = burn_autodiff::Autodiff<burn_wgpu::Wgpu>;
     let found = std::panic::catch_unwind(|| Tensor::<Gpu, 1>::ones([2], &Default::default()).into_data());
     if found.is_err() {
-        eprintln!("skipped: no adapter");
+        testdata::skip(testdata::Need::Gpu, "no adapter");
         return;
     }
     convolutions::<Gpu>();

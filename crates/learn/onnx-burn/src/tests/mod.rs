@@ -143,9 +143,9 @@ fn ranked<const D: usize>(
 
 /// ONNX Runtime's environment; a process may have one. None where the library is not installed.
 fn environment() -> Option<&'static Environment> {
-    static ENVIRONMENT: OnceLock<Option<Environment>> = OnceLock::new();
-    let start = || Some(ort::init_from(testdata::onnxruntime()?).unwrap().build().unwrap());
-    ENVIRONMENT.get_or_init(start).as_ref()
+    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+    let library = testdata::onnxruntime()?;
+    Some(ENVIRONMENT.get_or_init(|| ort::init_from(library).unwrap().build().unwrap()))
 }
 
 /// ONNX Runtime's output.
