@@ -17,8 +17,8 @@ use repr::FRAMES_PER_SAMPLE;
 
 use input::Job;
 
-/// Writes the frames of an archive to OUT_DIR/<clip>.raw: uint8 RGB, (N, H, W, 3), no header. The same archive gives the
-/// same bytes on every machine, with any number of threads.
+/// Writes the frames of an archive to OUT_DIR/NAME.raw, the name being its clip's: uint8 RGB, (N, H, W, 3), no header. The same
+/// archive gives the same bytes on every machine, with any number of threads.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

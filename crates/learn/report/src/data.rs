@@ -78,7 +78,7 @@ pub struct PairFigures {
     pub seen: Option<Seen>,
 }
 
-/// A pair that the page shows. Its images lie in the folder `report`, see [`Picture::file`].
+/// A pair that the page shows. Its images lie in the run's folder `report`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Picture {
     /// Best, median or worst.

@@ -3,7 +3,7 @@
 //!
 //! - [`RunFolder`]: the layout of a run folder; [`RunLock`] keeps other processes out of it.
 //! - [`Metrics`], [`EpochLine`]: metrics.jsonl and the event file of TensorBoard, an epoch at a time.
-//! - [`RunReport`] and [`Subject`]: a finished run's figures and the pairs to be shown; [`write`] stores them and makes the page.
+//! - [`RunReport`] and [`Subject`]: a finished run's figures and the pairs to be shown; [`write()`] stores them and makes the page.
 //! - [`remake`]: the page anew, from the stored report.
 
 mod chart;

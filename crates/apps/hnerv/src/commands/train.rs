@@ -38,7 +38,7 @@ pub struct Arguments {
     /// PoseNet-style evaluator (ONNX), instead of the recipe's.
     #[arg(long, requires = "segnet")]
     posenet: Option<PathBuf>,
-    /// The run folder [default: runs/<config stem>].
+    /// The run folder [default: runs/ and the name of CONFIG without its ending].
     #[arg(long)]
     out: Option<PathBuf>,
     /// Where to compute: cpu, cuda or wgpu (the last two need a build with that feature).
