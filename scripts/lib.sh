@@ -18,13 +18,14 @@ run() {
     printf '\n' >&2
     "$@"
 }
-# built NAME: the path of a release program, or of examples/NAME, wherever cargo is told to build (CARGO_TARGET_DIR, build.target-dir).
-built() {
-    local metadata target
+# Where cargo is told to build: CARGO_TARGET_DIR, build.target-dir, by default target.
+target_directory() {
+    local metadata
     metadata=$(cargo metadata --locked --no-deps --format-version 1) || fail "cargo does not say where it builds"
-    target=$(sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p' <<<"$metadata")
-    echo "$target/release/$1"
+    sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p' <<<"$metadata"
 }
+# built NAME: the path of a release program, or of examples/NAME.
+built() { echo "$(target_directory)/release/$1"; }
 # number FILE KEY: the value of a top-level key of a JSON file that this project wrote (one key a line, two spaces in).
 number() { sed -n "s/^  \"$2\": \(.*[^,]\),\{0,1\}\$/\1/p" "$1"; }
 # calculate EXPRESSION [NAME=VALUE]...: awk arithmetic; a comparison gives 1 or 0.
