@@ -1,0 +1,39 @@
+//! Archives of every version are read forever, to the frames that they gave when they were written (docs/archive-format.md, Versions).
+
+use decoder::{Decoder, DecoderError};
+use sha2::{Digest, Sha256};
+
+/// Each version with the start of the SHA-256 of all frames of its sample.
+const SAMPLES: [(u8, &str); 1] = [(2, "a0beece2abf1b657")];
+
+fn sample(version: u8) -> Vec<u8> {
+    std::fs::read(testdata::asset_of("codec/archive", &format!("version-{version}.bin"))).unwrap()
+}
+
+#[test]
+fn a_sample_of_each_version_gives_its_frames_and_is_written_again_as_it_was() {
+    assert_eq!(SAMPLES.last().map(|sample| sample.0), Some(archive::VERSION), "a new version needs a sample");
+    for (version, expected) in SAMPLES {
+        let bytes = sample(version);
+        assert_eq!(bytes[4], version);
+        let representation = archive::decode(&bytes).unwrap();
+        assert_eq!(archive::encode(&representation), bytes, "version {version}");
+        let mut hash = Sha256::new();
+        let sink = |_, frames: &[frames::RgbFrame; 2]| {
+            frames.iter().for_each(|frame| hash.update(frame.data()));
+            Ok::<(), DecoderError>(())
+        };
+        Decoder::new(&representation).decode_all(0..representation.clip.samples(), 1, sink).unwrap();
+        let found: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, expected, "version {version}");
+    }
+}
+
+#[test]
+fn a_version_from_the_future_is_named() {
+    let mut bytes = sample(2);
+    bytes[4] = archive::VERSION + 1;
+    let message = archive::decode(&bytes).unwrap_err().to_string();
+    let [found, known] = [archive::VERSION + 1, archive::VERSION].map(|version| version.to_string());
+    assert!(message.contains(&found) && message.contains(&known) && message.contains("update"), "{message}");
+}
