@@ -3,6 +3,15 @@
 //! A training step allocates and frees the same hundreds of megabytes over and over. The C library's malloc hands such blocks
 //! back to the system at once, and gets them as fresh zeroed pages the next time, which takes a third of a step; mimalloc
 //! does the same after ten milliseconds unless it is told not to.
+//!
+//! ```
+//! #[global_allocator]
+//! static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
+//!
+//! allocator::keep_pages();
+//! let frame = vec![7u8; 1 << 20];
+//! assert_eq!(frame[1 << 19], 7);
+//! ```
 
 pub use mimalloc::MiMalloc;
 

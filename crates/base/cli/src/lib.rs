@@ -3,6 +3,16 @@
 //! Exit codes: 0 success; 2 anything the user can mend, with one line on stderr; 130 after Ctrl-C; 1 internal
 //! ([`Internal`], or a panic). Results go to stdout through [`print()`], everything else to stderr through [`say`]; neither ends a
 //! command because nobody reads it.
+//!
+//! ```
+//! let mut progress = cli::Progress::new("count", 3);
+//! for done in 1..=3 {
+//!     cli::unless_interrupted()?;
+//!     progress.set(done, || format!("{done} of 3"));
+//! }
+//! progress.finish("counted");
+//! # Ok::<(), cli::Interrupted>(())
+//! ```
 
 mod interrupt;
 mod panics;

@@ -4,6 +4,20 @@
 //! [`OutputFile::create_apart`], or [`keep_apart`] where somebody else opens the file.
 //!
 //! Errors are one line: which file, what is wrong, what to do.
+//!
+//! ```
+//! use output::{OutputFile, write_whole};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("made/on/the/way/frames.raw");
+//! let mut file = OutputFile::create(&path)?;
+//! file.append(&[1, 2, 3])?;
+//! assert!(!path.exists());
+//! file.commit()?;
+//! assert_eq!(std::fs::read(&path)?, [1, 2, 3]);
+//! write_whole(&path, b"others")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod folders;
 

@@ -140,3 +140,14 @@ fn words_and_results_go_through_cli() {
         assert_eq!(said, 0, "{}: cli::say and cli::print take what is said", file.display());
     }
 }
+
+#[test]
+fn every_librarys_front_page_has_an_example_that_runs() {
+    let libraries = packages().into_iter().map(|package| package.folder.join("src/lib.rs"));
+    let libraries: Vec<PathBuf> = libraries.filter(|file| file.exists()).collect();
+    assert!(libraries.len() > 20, "only {} libraries were found", libraries.len());
+    for file in libraries {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.lines().any(|line| line == "//! ```"), "{}: no example on its front page", file.display());
+    }
+}

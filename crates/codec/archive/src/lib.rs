@@ -14,6 +14,18 @@
 //!   cost that a search asks for, the bytes that [`encode`] writes and the budget come from the same lines of code.
 //!
 //! All probabilities are integers and come from integers: an archive decodes to the same values on every machine.
+//!
+//! ```
+//! let bytes = std::fs::read(testdata::asset_of("codec/archive", "version-2.bin"))?;
+//! let representation = archive::decode(&bytes)?;
+//! assert_eq!((representation.clip.frames(), representation.parameters.len()), (40, 20));
+//! assert_eq!(archive::encode(&representation), bytes);
+//!
+//! let budget = archive::budget(&bytes)?;
+//! let weights: f64 = budget.shares.iter().filter(|share| share.name.ends_with("weight")).map(|share| share.bytes).sum();
+//! assert!(weights > 0.7 * bytes.len() as f64);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod adaptive;
 mod budget;

@@ -7,6 +7,17 @@
 //! - [`in_order`]: works on many samples at once and hands the results on in order, in bounded memory.
 //!
 //! The same input gives the same bytes on every machine, see [`kernels`].
+//!
+//! ```
+//! use decoder::Decoder;
+//!
+//! let bytes = std::fs::read(testdata::asset_of("codec/archive", "version-2.bin"))?;
+//! let decoder = Decoder::new(&archive::decode(&bytes)?);
+//! assert_eq!(decoder.clip().samples(), 20);
+//! let [first, second] = decoder.decode(7)?;
+//! assert_eq!((first.height(), first.width(), second.data().len()), (16, 24, 3 * 16 * 24));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod correction;
 mod error;

@@ -11,6 +11,17 @@
 //! - [`limits`]: what no architecture or representation goes beyond.
 //!
 //! What has a constructor that returns a result is valid from then on. Nothing here reads files or computes frames.
+//!
+//! ```
+//! use repr::{Architecture, LayerTable, quantize_tensor};
+//!
+//! let reference = Architecture::new(LayerTable::reference(36, 28))?;
+//! assert_eq!((reference.graph().parameter_count(), reference.output_size()), (228_958, (384, 512)));
+//!
+//! let tensor = quantize_tensor("weights", &[0.5, -1.0, 0.25], 8)?;
+//! assert_eq!(tensor.values, [64, -127, 32]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod architecture;
 mod clip;

@@ -16,6 +16,23 @@
 //!   run with to write, to read or to count.
 //!
 //! All probabilities are integers and come from integers: an archive decodes to the same files on every machine.
+//!
+//! ```
+//! use tokens::{Npy, Options, Segment, decode, encode};
+//!
+//! // A .npy file of 100 frames of 8x16 tokens, all of them 513.
+//! let header = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<i2', 'fortran_order': False, 'shape': (100, 8, 16), }";
+//! let mut file = header.to_vec();
+//! file.resize(127, b' ');
+//! file.push(b'\n');
+//! file.extend([1, 2].repeat(100 * 128));
+//!
+//! let segment = Segment { name: "drive/token.npy".into(), npy: Npy::parse(&file)? };
+//! let archive = encode(&[segment], &Options::DEFAULT)?;
+//! assert!(archive.len() < 500);
+//! assert_eq!(decode(&archive, None)?, [("drive/token.npy".to_string(), file)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod archive;
 mod error;

@@ -16,6 +16,19 @@
 //! Bands are the unit of work of the threads (rayon's current pool). What is summed over bands is summed in their order,
 //! and bands depend on the shape alone: results do not depend on the number of threads. At another [`Level`] the
 //! gradients of the weights differ by rounding.
+//!
+//! ```
+//! use gradients::Yuv6;
+//!
+//! // One sample, both frames grey: PoseNet's view of it, and what a loss that adds up luma wants of every colour.
+//! let view = Yuv6 { height: 2, width: 2 };
+//! let frames = [100.0; 6 * 4];
+//! let planes = view.forward(1, &frames);
+//! assert!(planes[..4].iter().all(|y| (y - 100.0).abs() < 1e-4));
+//! let gradient: Vec<f32> = (0..12).map(|plane| if plane < 4 { 1.0 } else { 0.0 }).collect();
+//! let wanted = view.backward(1, &frames, &gradient);
+//! assert!((wanted[0] - 0.299).abs() < 1e-6 && wanted[12] == 0.0);
+//! ```
 
 mod bands;
 mod correlation;

@@ -18,6 +18,21 @@
 //! fused multiply-add; sin, exp and erf are our own, defined for every f32 ([`sin`], [`gelu`], [`sigmoid255`]); zero padding is
 //! multiplied like any value. The floating-point mode is never changed, so denormals count. Only the payload of a NaN may
 //! differ, and the last step ([`Bicubic::rgb`]) maps every NaN to 0.
+//!
+//! ```
+//! use kernels::{Level, Linear};
+//!
+//! // Two values in, three out: the sine of a linear layer.
+//! let layer = Linear::new(&[1.0, 0.5, -1.0, 0.25, 0.0, 2.0], &[0.0, 0.1, 0.2], 2);
+//! let sines = |level: Level| {
+//!     let mut out = [0.0; 3];
+//!     layer.sin(level, &[0.3, -0.7], &mut out);
+//!     out
+//! };
+//! let expected = sines(Level::SCALAR);
+//! assert!((expected[0] - f32::sin(-0.05)).abs() < 1e-6);
+//! assert!(Level::available().into_iter().all(|level| sines(level) == expected));
+//! ```
 
 mod bicubic;
 mod conv;

@@ -8,6 +8,20 @@
 //!
 //! A backend joins as [`composed::Composed`]; one that gets kernels of its own implements the traits instead, and nothing outside
 //! of this crate changes.
+//!
+//! ```
+//! use burn_autodiff::Autodiff;
+//! use burn_core::tensor::Tensor;
+//! use burn_flex::Flex;
+//! use ops::{MetricOps, RoundTripSizes};
+//!
+//! // A frame as the evaluators see it, and what reaches the decoder of a loss behind that.
+//! let frame = Tensor::<Autodiff<Flex>, 4>::full([1, 3, 6, 8], 0.5, &Default::default()).require_grad();
+//! let seen = Autodiff::<Flex>::round_trip(frame.clone(), RoundTripSizes { camera: (13, 17), input: (12, 16) });
+//! assert_eq!(seen.dims(), [1, 3, 12, 16]);
+//! let gradient = frame.grad(&seen.mean().backward()).expect("it was asked for");
+//! assert!((gradient.sum().into_scalar() - 255.0).abs() < 1e-2);
+//! ```
 
 pub mod composed;
 mod decoder;

@@ -10,6 +10,17 @@
 //! - [`fidelity`]: how well a representation keeps what its floats decode to, where no original is at hand.
 //!
 //! Rates come from [`archive`], frames from [`decoder`], figures from [`evaluate`](mod@evaluate). No file but the search's is touched.
+//!
+//! ```
+//! use encode::{Quantizer, Source, fidelity};
+//!
+//! let bytes = std::fs::read(testdata::asset_of("codec/archive", "version-2.bin"))?;
+//! let source = Source::of(archive::decode(&bytes)?);
+//! let smaller = Quantizer::new(&source).quantize(10.0)?;
+//! assert!(archive::encode(&smaller).len() < bytes.len());
+//! assert!(fidelity(&source, &smaller)? > 0.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod candidates;
 mod curvature;

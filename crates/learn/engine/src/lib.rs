@@ -9,6 +9,42 @@
 //! - [`schedule`]: a stage's share of its learning rates.
 //!
 //! What a backend has to offer is [`ops::Ops`].
+//!
+//! ```
+//! use burn_autodiff::Autodiff;
+//! use burn_flex::Flex;
+//! use engine::{Batch, Engine, Origin, Setup};
+//! use recipe::Recipe;
+//! use repr::{Clip, ClipName};
+//!
+//! let table = toml::from_str(r#"
+//!     clip = { path = "drive.mkv" }
+//!     decoder = { latent_dim = 2, stem = { channels = 4, height = 8, width = 12 }, layers = [{ kind = "stage", channels = 4 }] }
+//!     [[stage]]
+//!     name = "pixels"
+//!     epochs = 10
+//!     learning_rate = 1e-2
+//!     loss = { l1 = 1.0 }
+//! "#)?;
+//! let recipe = Recipe::new(table, "recipe.toml".as_ref())?;
+//! let setup = Setup {
+//!     architecture: recipe.decoder().clone(),
+//!     clip: Clip::new(ClipName::new("drive")?, 4, 16, 24)?,
+//!     clip_bytes: std::num::NonZeroU64::new(10_000).expect("not zero"),
+//!     training: recipe.training().clone(),
+//! };
+//! let mut engine = Engine::<Autodiff<Flex>>::new(setup, None, None, Default::default());
+//! let stage = &recipe.stages()[0];
+//! engine.begin(stage, Origin::Weights);
+//!
+//! // Ten steps on both pairs: a dark frame, then a bright one.
+//! let (dark, bright) = ([20; 3 * 16 * 24], [220; 3 * 16 * 24]);
+//! let frames = vec![[dark.as_slice(), bright.as_slice()]; 2];
+//! let batch = Batch { samples: &[0, 1], frames, originals: Vec::new(), mean_pose: None };
+//! let losses = (0..10).map(|_| engine.step(stage, &batch, 1.0).map(|figures| figures.loss)).collect::<Result<Vec<_>, _>>()?;
+//! assert!(losses[9] < losses[0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod engine;
 mod host;

@@ -6,6 +6,25 @@
 //!   backend has to offer.
 //!
 //! ONNX Runtime is faster where no gradient is needed.
+//!
+//! ```
+//! use burn_autodiff::Autodiff;
+//! use burn_core::tensor::Tensor;
+//! use burn_flex::Flex;
+//! use onnx_burn::Network;
+//!
+//! type B = Autodiff<Flex>;
+//!
+//! let device = Default::default();
+//! let input = [1, 12, 192, 256];
+//! let posenet = Network::<B>::read(&testdata::asset("posenet-demo.onnx"), input, &device)?;
+//! let pair = Tensor::<B, 4>::full(input, 128.0, &device).require_grad();
+//! let pose: Tensor<B, 2> = posenet.forward(pair.clone())?;
+//! assert_eq!(pose.dims(), [1, 12]);
+//! let gradient = pair.grad(&pose.sum().backward()).expect("it was asked for");
+//! assert_eq!(gradient.dims(), input);
+//! # Ok::<(), onnx_burn::OnnxError>(())
+//! ```
 
 mod build;
 mod constant;

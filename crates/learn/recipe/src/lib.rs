@@ -6,6 +6,18 @@
 //!   their ranges, and a stage has terms that ask evaluators only where the recipe names evaluators.
 //! - [`read_text`]: the file as text, as a run folder compares it.
 //! - [`RecipeError`]: one line that names the file, the key and what it must be.
+//!
+//! ```
+//! use recipe::Recipe;
+//!
+//! let path = testdata::root().join("configs/quick.toml");
+//! let recipe = Recipe::read(&path, &["training.batch=3".into(), "stage.0.epochs=7".into()])?;
+//! assert_eq!((recipe.training().batch, recipe.stages()[0].epochs.get()), (3, 7));
+//!
+//! let refusal = Recipe::read(&path, &["training.bach=3".into()]).unwrap_err().to_string();
+//! assert!(refusal.contains("`batch`"));
+//! # Ok::<(), recipe::RecipeError>(())
+//! ```
 
 mod check;
 mod error;

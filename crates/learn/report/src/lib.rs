@@ -5,6 +5,29 @@
 //! - [`Metrics`], [`EpochLine`]: metrics.jsonl and the event file of TensorBoard, an epoch at a time.
 //! - [`RunReport`] and [`Subject`]: a finished run's figures and the pairs to be shown; [`write()`] stores them and makes the page.
 //! - [`remake`]: the page anew, from the stored report.
+//!
+//! ```
+//! use report::{EpochLine, Metrics, RunFolder};
+//!
+//! let place = tempfile::tempdir()?;
+//! let folder = RunFolder::new(place.path().join("run"));
+//! let mut metrics = Metrics::open(&folder, 0)?;
+//! let line = EpochLine {
+//!     epoch: 1,
+//!     stage: "pixels".into(),
+//!     loss: 0.25,
+//!     psnr: Some(21.5),
+//!     segnet: None,
+//!     posenet: None,
+//!     learning_rate: 1e-3,
+//!     quantized_psnr: None,
+//!     score: None,
+//!     seconds: 3.5,
+//! };
+//! metrics.append(&line)?;
+//! assert_eq!(Metrics::read(&folder.metrics())?, [line]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod chart;
 mod data;

@@ -5,6 +5,18 @@
 //!
 //! Two forms of a frame: [`RgbFrame`], 8-bit and interleaved, as it is stored; [`Planes`], f32 and planar, as it is
 //! computed with. Every sum here has a fixed order and no fused multiply-add, so results do not depend on the machine.
+//!
+//! ```
+//! use frames::{RgbFrame, SquaredError, psnr, yuv6};
+//!
+//! let frame = RgbFrame::new(4, 2, (0..24).map(|i| 10 * i).collect())?;
+//! let darker = RgbFrame::new(4, 2, frame.data().iter().map(|v| v.saturating_sub(2)).collect())?;
+//! assert!(psnr(SquaredError::of_frames(&frame, &darker).mean()) > 40.0);
+//!
+//! let view = yuv6(&frame.resize_bilinear(8, 16));
+//! assert_eq!((view.channels(), view.height(), view.width()), (6, 4, 8));
+//! # Ok::<(), frames::FrameError>(())
+//! ```
 
 mod error;
 mod planes;
