@@ -30,13 +30,18 @@ impl Dataset {
         let path = path.as_ref();
         let bytes =
             read_regular(path, MAX_FILE_BYTES).map_err(|cause| DatasetError::Read { path: path.into(), cause })?;
+        Self::parse(&bytes, path)
+    }
+
+    /// The dataset in the bytes of a target cache; `path` names them in an error.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, DatasetError> {
         let invalid = |detail: String| DatasetError::Invalid { path: path.into(), detail };
         let content = bytes.strip_prefix(MAGIC).ok_or_else(|| invalid("not a target cache".into()))?;
         match content.first_chunk().map(|version| u32::from_le_bytes(*version)) {
             Some(VERSION) | None => {}
             Some(other) => return Err(invalid(format!("version {other} of the format, this program reads {VERSION}"))),
         }
-        decode(&bytes).ok_or_else(|| invalid("damaged or cut off".into()))
+        decode(bytes).ok_or_else(|| invalid("damaged or cut off".into()))
     }
 }
 

@@ -39,10 +39,19 @@ impl<B: FrozenOps> Network<B> {
     /// Reads an ONNX file and makes it ready for inputs `[n, channels, rows, columns]` of these sizes; [`Self::forward`]
     /// takes other `n`, too. Weights must be inside the file.
     pub fn read(path: &Path, input: [usize; 4], device: &B::Device) -> Result<Self, OnnxError> {
-        let failed = |problem| OnnxError { path: path.into(), problem };
-        let model = Model::read(path).map_err(failed)?;
+        let model = Model::read(path).map_err(|problem| OnnxError { path: path.into(), problem })?;
+        Self::of(model, path, input, device)
+    }
+
+    /// The same of a file's bytes; `path` names them in an error.
+    pub fn parse(bytes: &[u8], path: &Path, input: [usize; 4], device: &B::Device) -> Result<Self, OnnxError> {
+        let model = Model::decode(bytes).map_err(|problem| OnnxError { path: path.into(), problem })?;
+        Self::of(model, path, input, device)
+    }
+
+    fn of(model: Model, path: &Path, input: [usize; 4], device: &B::Device) -> Result<Self, OnnxError> {
         let network = Self { path: path.into(), model, device: device.clone(), plans: Mutex::default() };
-        network.plan(input).map_err(failed)?;
+        network.plan(input).map_err(|problem| OnnxError { path: path.into(), problem })?;
         Ok(network)
     }
 

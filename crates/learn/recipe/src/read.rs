@@ -15,8 +15,12 @@ impl Recipe {
     /// Reads and checks the recipe in `path`; `overrides` are `key=value` with dotted keys (`training.batch=4`,
     /// `stage.0.epochs=10`). Paths become relative to the working directory.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        let text = read_text(path)?;
-        let mut table = parse(&text, path, overrides)?;
+        Self::parse(&read_text(path)?, path, overrides)
+    }
+
+    /// The recipe in `text`, as [`read`](Self::read) gives it for a file at `path`; nothing is looked for there.
+    pub fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        let mut table = parse(text, path, overrides)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         table.clip.path = folder.join(&table.clip.path);
         if let Some(evaluators) = &mut table.evaluators {

@@ -245,20 +245,25 @@ impl Checkpoint {
     /// Reads and checks a checkpoint.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let unreadable = |source| CheckpointError::Unreadable { path: path.into(), source };
-        let invalid = |message: String| CheckpointError::Invalid { path: path.into(), message };
         let size = std::fs::metadata(path).map_err(unreadable)?.len();
         if size > MAX_BYTES {
-            return Err(invalid(format!("{size} bytes, more than any checkpoint has; is it the right file?")));
+            let message = format!("{size} bytes, more than any checkpoint has; is it the right file?");
+            return Err(CheckpointError::Invalid { path: path.into(), message });
         }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        Self::parse(&std::fs::read(path).map_err(unreadable)?, path)
+    }
+
+    /// The checkpoint in a file's bytes; `path` names them in an error.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
+        let invalid = |message: String| CheckpointError::Invalid { path: path.into(), message };
         let damaged = |e: safetensors::SafeTensorError| invalid(format!("not a whole safetensors file ({e})"));
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let json = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
         let json = json.ok_or_else(|| invalid("a safetensors file, but not written by hnerv train".into()))?;
         let metadata = Metadata::from_json(json).map_err(invalid)?;
 
         let mut groups: [Group; GROUPS.len()] = Default::default();
-        for (name, view) in SafeTensors::deserialize(&bytes).map_err(damaged)?.tensors() {
+        for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
             let Some((prefix, name)) = name.split_once('/') else { continue };
             let Some(group) = GROUPS.iter().position(|known| *known == prefix) else { continue };
             if view.dtype() != Dtype::F32 {

@@ -6,7 +6,7 @@
 //! decoder can tell stays unseen: flipped bits that decode to other pixels, and the cut end of a stream that states no length.
 //!
 //! ```
-//! let mut clip = video::Clip::open(testdata::asset("demo.mkv"), None)?;
+//! let mut clip = video::Clip::open(testdata::asset("demo.mkv"), 0)?;
 //! assert_eq!((clip.width(), clip.height()), (1164, 874));
 //! let first = clip.next().expect("a clip has frames")?;
 //! assert_eq!(first.data().len(), 3 * 1164 * 874);
