@@ -151,3 +151,32 @@ fn every_librarys_front_page_has_an_example_that_runs() {
         assert!(text.lines().any(|line| line == "//! ```"), "{}: no example on its front page", file.display());
     }
 }
+
+#[test]
+fn a_test_is_left_out_through_testdata_alone() {
+    for package in packages().iter().filter(|package| package.name != "testdata") {
+        let mut files = Vec::new();
+        sources(&package.folder, &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(!text.contains("println!(\"skipped"), "{}: say it through testdata::skip", file.display());
+        }
+    }
+}
+
+#[test]
+fn scripts_ask_cargo_where_it_builds() {
+    let mut checked = 0;
+    for folder in ["scripts", "eval", "eval/bench", ".ci"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let file = entry.unwrap().path();
+            if !file.is_file() {
+                continue;
+            }
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(!text.contains("target/release"), "{}: use `built` of scripts/lib.sh", file.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 15, "only {checked} files were found");
+}
