@@ -23,13 +23,13 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// An archive of what lies between the input's length and its checksum.
+/// An archive of the input's version and of what lies between its length and its checksum.
 fn mended(input: &[u8]) -> Option<Vec<u8>> {
     let rest = input.get(START..)?;
     let digits = rest.iter().position(|byte| byte & 0x80 == 0)? + 1;
     let content = rest.get(digits..rest.len().checked_sub(4)?)?;
     let mut archive = b"HNRV".to_vec();
-    archive.push(archive::VERSION);
+    archive.push(input[START - 1]);
     let mut length = content.len();
     while length >= 0x80 {
         archive.push(length as u8 | 0x80);

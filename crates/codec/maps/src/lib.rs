@@ -8,6 +8,18 @@
 //! Everything is learned on the way, in integers: nothing in here is fitted to a clip, and a map decodes to the same classes on
 //! every machine. [`code`] is the one walk over the pixels; with a coder that writes, reads or counts it is encoder, decoder and
 //! price.
+//!
+//! ```
+//! # use repr::{ClassMaps, MapShape};
+//! // Four maps of two classes, with an edge that moves.
+//! let shape = MapShape::new(4, 32, 48, 2)?;
+//! let class = |at: usize| u8::from(at % 48 > 20 + at / shape.pixels());
+//! let classes = ClassMaps::new(shape, (0..4 * shape.pixels()).map(class).collect())?;
+//! let bytes = maps::encode(&classes);
+//! assert!(bytes.len() < 200);
+//! assert_eq!(maps::decode(&bytes, &shape), Ok(classes));
+//! # Ok::<(), repr::RepresentationError>(())
+//! ```
 
 mod busy;
 mod calm;

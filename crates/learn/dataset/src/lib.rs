@@ -14,7 +14,7 @@
 //! use frames::RgbFrame;
 //!
 //! let info = DatasetInfo {
-//!     name: "drive".into(),
+//!     name: repr::ClipName::new("drive")?,
 //!     clip_bytes: std::num::NonZeroU64::new(10_000).expect("not zero"),
 //!     clip_height: 16,
 //!     clip_width: 24,

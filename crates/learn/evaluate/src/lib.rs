@@ -11,7 +11,7 @@
 //! let bytes = std::fs::read(testdata::asset_of("codec/archive", "version-2.bin"))?;
 //! let representation = archive::decode(&bytes)?;
 //! let info = DatasetInfo {
-//!     name: "drive".into(),
+//!     name: repr::ClipName::new("drive")?,
 //!     clip_bytes: std::num::NonZeroU64::new(10_000).expect("not zero"),
 //!     clip_height: 16,
 //!     clip_width: 24,

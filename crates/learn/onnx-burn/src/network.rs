@@ -51,7 +51,7 @@ impl<B: FrozenOps> Network<B> {
 
     fn of(model: Model, path: &Path, input: [usize; 4], device: &B::Device) -> Result<Self, OnnxError> {
         let network = Self { path: path.into(), model, device: device.clone(), plans: Mutex::default() };
-        network.plan(input).map_err(|problem| OnnxError { path: path.into(), problem })?;
+        network.plan(input).map_err(|problem| network.failed(problem))?;
         Ok(network)
     }
 

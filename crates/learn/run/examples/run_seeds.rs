@@ -8,8 +8,10 @@ use anyhow::{Context, Result};
 use dataset::{Dataset, DatasetInfo, DatasetWriter};
 use evaluate::Evaluation;
 use frames::RgbFrame;
+use metric::PerceptionStack;
 use recipe::Recipe;
 use report::RunFolder;
+use repr::ClipName;
 use run::{Device, Job, Observer, Status};
 
 const RECIPE: &str = r#"
@@ -42,7 +44,8 @@ fn main() -> Result<()> {
     let folder: PathBuf = std::env::args_os().nth(1).context("usage: run_seeds FOLDER")?.into();
     let (height, width) = (8, 12);
     let clip_bytes = NonZeroU64::new(1000).context("not zero")?;
-    let info = DatasetInfo { name: "clip".into(), clip_bytes, clip_height: height, clip_width: width, height, width };
+    let info =
+        DatasetInfo { name: ClipName::new("clip")?, clip_bytes, clip_height: height, clip_width: width, height, width };
     let mut dataset = Dataset::new(info.clone())?;
     let cache = folder.join("target_cache/small");
     fs::create_dir_all(folder.join("target_cache"))?;
@@ -61,7 +64,8 @@ fn main() -> Result<()> {
     let place = tempfile::tempdir()?;
     let run = RunFolder::new(place.path().join("run"));
     let recipe = Recipe::parse(RECIPE, Path::new("recipe.toml"), &[])?;
-    let job = Job { recipe: &recipe, dataset: &dataset, evaluators: None, folder: &run, resume: false };
+    let mut load = |_: Option<&mut dyn PerceptionStack>| Ok(dataset.clone());
+    let job = Job { recipe: &recipe, load: &mut load, evaluators: None, folder: &run, resume: false };
     run::run(Device::Cpu, job, &mut Silent)?;
     fs::copy(run.last(), folder.join("checkpoint/last"))?;
     fs::copy(run.best(), folder.join("checkpoint/best"))?;

@@ -10,6 +10,7 @@
 //! use dataset::{Dataset, DatasetInfo};
 //! use evaluate::Evaluation;
 //! use frames::RgbFrame;
+//! use metric::PerceptionStack;
 //! use recipe::Recipe;
 //! use report::RunFolder;
 //! use run::{Device, Job, Observer, Outcome, Status};
@@ -43,7 +44,7 @@
 //! let recipe = Recipe::read(&path, &[])?;
 //!
 //! let info = DatasetInfo {
-//!     name: "drive".into(),
+//!     name: repr::ClipName::new("drive")?,
 //!     clip_bytes: std::num::NonZeroU64::new(10_000).expect("not zero"),
 //!     clip_height: 16,
 //!     clip_width: 24,
@@ -57,7 +58,8 @@
 //!
 //! // Four pairs, two a step, five epochs: ten steps.
 //! let folder = RunFolder::new(place.path().join("run"));
-//! let job = Job { recipe: &recipe, dataset: &dataset, evaluators: None, folder: &folder, resume: false };
+//! let mut load = |_: Option<&mut dyn PerceptionStack>| Ok(dataset.clone());
+//! let job = Job { recipe: &recipe, load: &mut load, evaluators: None, folder: &folder, resume: false };
 //! let mut losses = Losses::default();
 //! let Outcome::Finished { archive_bytes, .. } = run::run(Device::Cpu, job, &mut losses)? else { unreachable!() };
 //! assert_eq!(losses.0.len(), 10);

@@ -31,9 +31,9 @@ pub struct Status<'a> {
 /// What a run asks and tells.
 pub trait Observer {
     /// When all is in order, before the first step.
-    fn begins(&mut self, clip: &Clip);
+    fn begins(&mut self, _clip: &Clip) {}
     /// A line that the user should know.
-    fn note(&mut self, line: &str);
+    fn note(&mut self, _line: &str) {}
     /// After each step.
     fn status(&mut self, status: &Status<'_>);
     /// After an evaluation of the quantized moving average.
