@@ -215,6 +215,17 @@ fn the_challenge_clip_is_asked_for() {
     bench.refuses("train recipe.toml --clip nowhere.mkv", &["nowhere.mkv", "--clip"]);
 }
 
+/// What flags give counts before the recipe is checked.
+#[test]
+fn evaluators_may_come_from_flags_alone() {
+    let bench = with_clip(1);
+    let asking = RECIPE.replace("EPOCHS", "1").replace("{ l1 = 1.0 }", "{ pose = 1.0 }");
+    bench.write("asking.toml", asking);
+    bench.refuses("train asking.toml", &["asking.toml", "evaluators"]);
+    let given = "train asking.toml --segnet absent.onnx --posenet absent.onnx";
+    bench.refuses(given, &["the evaluator absent.onnx is absent", "--segnet"]);
+}
+
 #[test]
 fn a_recipe_s_mistakes_are_named() {
     let bench = with_clip(1);

@@ -15,11 +15,22 @@ impl Recipe {
     /// Reads and checks the recipe in `path`; `overrides` are `key=value` with dotted keys (`training.batch=4`,
     /// `stage.0.epochs=10`). Paths become relative to the working directory.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        Self::parse(&read_text(path)?, path, overrides)
+        Self::new(RecipeTable::read(path, overrides)?, path)
     }
 
     /// The recipe in `text`, as [`read`](Self::read) gives it for a file at `path`; nothing is looked for there.
     pub fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        Self::new(RecipeTable::parse(text, path, overrides)?, path)
+    }
+}
+
+impl RecipeTable {
+    /// As [`Recipe::read`], unchecked: for who has more to say than `overrides` can.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        Self::parse(&read_text(path)?, path, overrides)
+    }
+
+    fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
         let mut table = parse(text, path, overrides)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         table.clip.path = folder.join(&table.clip.path);
@@ -27,7 +38,7 @@ impl Recipe {
             evaluators.segnet = folder.join(&evaluators.segnet);
             evaluators.posenet = folder.join(&evaluators.posenet);
         }
-        Self::new(table, path)
+        Ok(table)
     }
 }
 

@@ -36,18 +36,6 @@ impl Recipe {
         Ok(Self { table, decoder, stages })
     }
 
-    /// The same on another clip.
-    pub fn with_clip(mut self, clip: ClipTable) -> Self {
-        self.table.clip = clip;
-        self
-    }
-
-    /// The same with other evaluators, ONNX files.
-    pub fn with_evaluators(mut self, segnet: PathBuf, posenet: PathBuf) -> Self {
-        self.table.evaluators = Some(EvaluatorsTable { segnet, posenet, source: None });
-        self
-    }
-
     /// The same with every path as `locate` says, which gets what lies there and how to get it.
     pub fn located<E>(
         mut self,

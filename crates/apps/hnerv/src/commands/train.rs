@@ -7,7 +7,7 @@ use cli::Progress;
 use dataset::{ClipSource, Dataset};
 use evaluate::Evaluation;
 use metric::{PerceptionStack, Score};
-use recipe::tables::ClipTable;
+use recipe::tables::{ClipTable, EvaluatorsTable, RecipeTable};
 use recipe::{Recipe, RecipeFile};
 use report::RunFolder;
 use repr::{Clip, ClipName};
@@ -57,15 +57,17 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut recipe = Recipe::read(&arguments.config, &arguments.set)?;
-    let mut clip = arguments.clip.clone().map_or_else(|| recipe.clip().clone(), ClipTable::new);
-    clip.track = arguments.track.unwrap_or(clip.track);
-    clip.name = arguments.name.clone().or(clip.name);
-    recipe = recipe.with_clip(clip);
-    if let Some((segnet, posenet)) = arguments.segnet.clone().zip(arguments.posenet.clone()) {
-        recipe = recipe.with_evaluators(segnet, posenet);
+    let mut table = RecipeTable::read(&arguments.config, &arguments.set)?;
+    if let Some(path) = &arguments.clip {
+        table.clip = ClipTable::new(path.clone());
     }
-    let recipe = recipe.located(located)?;
+    let clip = &mut table.clip;
+    clip.track = arguments.track.unwrap_or(clip.track);
+    clip.name = arguments.name.clone().or(clip.name.take());
+    if let Some((segnet, posenet)) = arguments.segnet.clone().zip(arguments.posenet.clone()) {
+        table.evaluators = Some(EvaluatorsTable { segnet, posenet, source: None });
+    }
+    let recipe = Recipe::new(table, &arguments.config)?.located(located)?;
 
     let stem = arguments.config.file_stem().unwrap_or_default();
     let folder = RunFolder::new(arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem)));
