@@ -99,7 +99,7 @@ fn a_name_that_no_archive_can_hold_is_refused_before_the_work_or_replaced() {
     // Whoever knows the name asks for none.
     bench.succeeds("encode run -o out.bin --lambda 50 --original a\\b.mkv");
     assert!(bench.succeeds("inspect out.bin").starts_with("good: 12 frames"));
-    bench.refuses("train recipe.toml --out run --clip a\\b.mkv --resume", &["--name"]);
+    bench.refuses("train recipe.toml --out run --clip a\\b.mkv --resume", &["name = \"good\"", "here nothing"]);
     bench.succeeds("train recipe.toml --out run --clip a\\b.mkv --name good --resume");
 
     bench.succeeds("targets a\\b.mkv -o clip.targets --size 64x48 --name cached");

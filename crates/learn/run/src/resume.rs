@@ -33,7 +33,8 @@ pub fn check_folder(folder: &RunFolder, config: &str, resume: bool) -> Result<bo
 fn difference(before: &str, now: &str) -> Option<String> {
     let (before, now): (Vec<&str>, Vec<&str>) = (without_places(before).collect(), without_places(now).collect());
     let line = (0..before.len().max(now.len())).find(|&i| before.get(i) != now.get(i))?;
-    let text = |list: &[&str]| list.get(line).copied().unwrap_or("nothing").to_string();
+    // A blank line parts tables: where one stands, the table before has no such key.
+    let text = |list: &[&str]| list.get(line).filter(|line| !line.is_empty()).unwrap_or(&"nothing").to_string();
     Some(format!("there {}, here {}", text(&before), text(&now)))
 }
 
