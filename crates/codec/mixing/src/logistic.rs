@@ -33,45 +33,32 @@ static TAIL: [u32; TAIL_LEN] = {
 /// Entries of [`STRETCH`]: it looks at the upper 12 bits of a probability.
 const STRETCH_LEN: usize = 1 << 12;
 
-/// For the probability `p = (2i + 1) / 8192`: from 1/2 up the least `x` with `squash(x) >= p` (in steps of `1 / UNIT`,
-/// at most [`LARGEST`]), below the negative of its mirror image.
-static STRETCH: [i16; STRETCH_LEN] = {
-    let mut table = [0; STRETCH_LEN];
-    let mut x = 0;
-    let mut i = STRETCH_LEN / 2;
-    while i < STRETCH_LEN {
-        let rest = (2 * (STRETCH_LEN - i) - 1) as u32 * (1 << 14);
-        while x < LARGEST && tail(x as i32 * (FINE / UNIT)) > rest {
-            x += 1;
-        }
-        table[i] = x;
-        table[STRETCH_LEN - 1 - i] = -x;
-        i += 1;
-    }
-    table
-};
+static STRETCH: [i16; STRETCH_LEN] = stretches(LARGEST);
 
 /// Largest magnitude of log-odds that [`stretch_wide`] gives, just below 11.
 const WIDE_LARGEST: i16 = 11 * UNIT as i16 - 1;
 /// Entries of [`STRETCH_WIDE`]: it looks at the upper 14 bits of a probability.
 const WIDE_LEN: usize = 1 << 14;
 
-/// As [`STRETCH`], for `p = (2i + 1) / 2^15` and up to [`WIDE_LARGEST`].
-static STRETCH_WIDE: [i16; WIDE_LEN] = {
-    let mut table = [0; WIDE_LEN];
+static STRETCH_WIDE: [i16; WIDE_LEN] = stretches(WIDE_LARGEST);
+
+/// For the probability `p = (2i + 1) / (2 LEN)`: from 1/2 up the least `x` with `squash(x) >= p` (in steps of `1 / UNIT`, at most
+/// `largest`), below the negative of its mirror image.
+const fn stretches<const LEN: usize>(largest: i16) -> [i16; LEN] {
+    let mut table = [0; LEN];
     let mut x = 0;
-    let mut i = WIDE_LEN / 2;
-    while i < WIDE_LEN {
-        let rest = (2 * (WIDE_LEN - i) - 1) as u32 * (1 << 12);
-        while x < WIDE_LARGEST && tail(x as i32 * (FINE / UNIT)) > rest {
+    let mut i = LEN / 2;
+    while i < LEN {
+        let rest = (2 * (LEN - i) - 1) as u32 * ((1 << 27) / (2 * LEN) as u32);
+        while x < largest && tail(x as i32 * (FINE / UNIT)) > rest {
             x += 1;
         }
         table[i] = x;
-        table[WIDE_LEN - 1 - i] = -x;
+        table[LEN - 1 - i] = -x;
         i += 1;
     }
     table
-};
+}
 
 /// The upper tail at the fine log-odds `x`, 0 to [`FINE_LARGEST`], in units of `2^-27`: linear between the entries.
 #[inline(always)]
