@@ -144,13 +144,13 @@ struct Display<'a> {
 
 impl Observer for Display<'_> {
     fn begins(&mut self, clip: &Clip) {
-        let graph = self.recipe.decoder().graph();
+        let decoder = self.recipe.decoder();
         cli::say(format_args!(
             "train: {} ({} frames), {} parameters, {:.2} GFLOP a pair, {} epochs on {}, into {}",
             clip.name(),
             clip.frames(),
-            graph.parameter_count(),
-            graph.flops() as f64 / 1e9,
+            decoder.graph().parameter_count(),
+            decoder.flops() as f64 / 1e9,
             self.recipe.epochs(),
             self.device,
             self.folder.path().display(),
