@@ -1,7 +1,7 @@
 //! What training runs on the processor: fused operations on whole batches, forward and backward. No automatic differentiation,
 //! no I/O.
 //!
-//! - the decoder's layers: [`StageShape`], [`RefineShape`], [`HeadsShape`], with parameters as [`Weights`] and
+//! - the decoder's layers: [`StageShape`], [`RefineShape`], [`ResidualShape`], [`HeadsShape`], with parameters as [`Weights`] and
 //!   [`WeightGradients`];
 //! - its frames' way into the evaluators: [`RoundTrip`], [`Yuv6`];
 //! - the loss behind one: [`Segmentation`], of a [`PixelLoss`];
@@ -32,12 +32,14 @@
 
 mod bands;
 mod correlation;
+mod ends;
 pub mod frozen;
 mod heads;
 mod math;
 #[cfg(test)]
 mod noise;
 mod refine;
+mod residual;
 mod roundtrip;
 mod segmentation;
 mod slope;
@@ -49,6 +51,7 @@ mod yuv6;
 
 pub use heads::{HeadsGradients, HeadsShape};
 pub use refine::{RefineGradients, RefineShape};
+pub use residual::{ResidualGradients, ResidualShape, ResidualValues};
 pub use roundtrip::{Kept, RoundTrip};
 pub use segmentation::{Hard, PixelLoss, Segmentation, SegmentationValue};
 pub use stage::{StageGradients, StageShape};

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::bands::{Band, BandedTensor, add_to, fill, image, jobs};
 use crate::correlation::{BLOCK, Correlation, transposed};
+use crate::ends::ends;
 use crate::weights::{WeightGradients, Weights};
-use kernels::math::{gelu_slope_vector, sin_cos_vector};
 use kernels::simd::{Kernel, Level, Simd};
 use kernels::{Conv, row_stride};
 use kernels::{MARGIN, RowMut, Rows};
@@ -298,22 +298,8 @@ impl Kernel for Ends<'_, '_> {
         let [y, slope] = self.room;
         let [y_band, slope_band] = self.bands;
         for (c, sums) in self.sums.chunks_exact(self.stride).enumerate() {
-            match self.nonlinearity {
-                Nonlinearity::Sin => {
-                    for x in (0..self.width).step_by(S::LANES) {
-                        let [sin, cos] = sin_cos_vector(s, s.load(&sums[MARGIN + x..]));
-                        s.store(sin, &mut y[x..]);
-                        s.store(cos, &mut slope[x..]);
-                    }
-                }
-                Nonlinearity::Gelu => {
-                    for x in (0..self.width).step_by(S::LANES) {
-                        let [value, rise] = gelu_slope_vector(s, s.load(&sums[MARGIN + x..]));
-                        s.store(value, &mut y[x..]);
-                        s.store(rise, &mut slope[x..]);
-                    }
-                }
-            }
+            let len = self.width.next_multiple_of(S::LANES);
+            ends(s, self.nonlinearity, &sums[MARGIN..MARGIN + len], y, slope);
             y_band.push(c, y);
             slope_band.push(c, slope);
         }

@@ -108,18 +108,18 @@ fn shuffle(planes: usize, size: (usize, usize), factor: usize) -> Vec<usize> {
     (0..planes * height * width * factor * factor).map(place).collect()
 }
 
-impl StageShape {
-    /// The function at the end, and its slope.
-    fn ends(&self, x: f64) -> [f64; 2] {
-        match self.nonlinearity {
-            Nonlinearity::Sin => [x.sin(), x.cos()],
-            Nonlinearity::Gelu => {
-                let share = (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0;
-                [x * share, share + x * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()]
-            }
+/// A function at a layer's end, and its slope.
+fn ends(nonlinearity: Nonlinearity, x: f64) -> [f64; 2] {
+    match nonlinearity {
+        Nonlinearity::Sin => [x.sin(), x.cos()],
+        Nonlinearity::Gelu => {
+            let share = (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0;
+            [x * share, share + x * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()]
         }
     }
+}
 
+impl StageShape {
     fn conv(&self, n: usize) -> Reference {
         let Self { inputs, outputs, kernel, upscale, height, width, .. } = *self;
         Reference { n, inputs, outputs: outputs * upscale * upscale, height, width, kernel, dilation: 1 }
@@ -154,7 +154,7 @@ impl StageShape {
         has_skip: &Skip<T>,
     ) -> Vec<Vec<f64>> {
         let size = (self.height, self.width);
-        let slope = self.reference(n, x, parameters, has_skip).into_iter().map(|v| self.ends(v)[1]);
+        let slope = self.reference(n, x, parameters, has_skip).into_iter().map(|v| ends(self.nonlinearity, v)[1]);
         let gradient: Vec<f64> = slope.zip(gradient).map(|(slope, g)| slope * g).collect();
         let mut conv = vec![0.0; gradient.len()];
         shuffle(n * self.outputs, size, self.upscale).iter().zip(&gradient).for_each(|(&from, g)| conv[from] = *g);
@@ -233,8 +233,13 @@ fn stages() {
             let what = format!("{stage:?}, n {n}, {level}");
             let skip_weights = skip.as_ref().map(|skip| skip.weights());
             let (y, slope) = stage.forward_at(level, n, &x, conv.weights(), skip_weights);
-            assert_close(&what, &y, &sums.iter().map(|&v| stage.ends(v)[0]).collect::<Vec<_>>(), 3e-6);
-            assert_close(&what, &slope, &sums.iter().map(|&v| stage.ends(v)[1]).collect::<Vec<_>>(), 3e-6);
+            assert_close(&what, &y, &sums.iter().map(|&v| ends(stage.nonlinearity, v)[0]).collect::<Vec<_>>(), 3e-6);
+            assert_close(
+                &what,
+                &slope,
+                &sums.iter().map(|&v| ends(stage.nonlinearity, v)[1]).collect::<Vec<_>>(),
+                3e-6,
+            );
             let skip_weight = skip.as_ref().map(|skip| &skip.weight[..]);
             let found = stage.backward_at(level, n, &x, &slope, &gradient, &conv.weight, skip_weight);
             let mut all = vec![&found.x[..], &found.conv.weight, &found.conv.bias];
@@ -247,7 +252,7 @@ fn stages() {
                 let at = [&[wide(&x)][..], &parameters].concat();
                 assert_slopes(&mut noise, &what, &at, &all, |at| {
                     let sums = stage.reference(n, &at[0], &at[1..], &skip).into_iter();
-                    let y: Vec<f64> = sums.map(|v| stage.ends(v)[0]).collect();
+                    let y: Vec<f64> = sums.map(|v| ends(stage.nonlinearity, v)[0]).collect();
                     dot(&y, &wide(&gradient))
                 });
             }
@@ -309,6 +314,58 @@ fn refinements() {
                     let y: Vec<f64> = at[0].iter().zip(&sums).map(|(x, v)| x + gain * v.sin()).collect();
                     dot(&y, &wide(&gradient))
                 });
+            }
+        }
+    }
+}
+
+#[test]
+fn residual_blocks() {
+    let mut noise = Noise(27);
+    for case in 0..36 {
+        let largest = if case % 3 == 0 { 50 } else { 7 };
+        let (kernel, dilation) = noise.pick(&[(1, 1), (3, 1), (3, 2), (3, 4), (3, 8), (5, 1), (5, 2)]);
+        let nonlinearity = noise.pick(&[Nonlinearity::Sin, Nonlinearity::Gelu]);
+        let (channels, hidden) = (1 + noise.below(7), 1 + noise.below(5));
+        let (height, width) = (1 + noise.below(largest), 1 + noise.below(largest));
+        let block = ResidualShape { channels, hidden, kernel, dilation, nonlinearity, height, width };
+        let n = 1 + noise.below(3);
+        let first = Parameters::new(&mut noise, channels, hidden, kernel);
+        let second = Parameters::new(&mut noise, hidden, channels, 1);
+        let x = noise.values(n * channels * height * width, 1.0);
+        let gradient = noise.values(x.len(), 1.0);
+        let convs = [
+            Reference { n, inputs: channels, outputs: hidden, height, width, kernel, dilation },
+            Reference { n, inputs: hidden, outputs: channels, height, width, kernel: 1, dilation: 1 },
+        ];
+        let at = [&x, &first.weight, &first.bias, &second.weight, &second.bias].map(|values| wide(values));
+        let of =
+            |sums: &[f64], which: usize| -> Vec<f64> { sums.iter().map(|&v| ends(nonlinearity, v)[which]).collect() };
+        let forward = |at: &[Vec<f64>]| -> Vec<f64> {
+            let middle = of(&convs[0].forward(&at[0], &at[1], &at[2]), 0);
+            convs[1].forward(&middle, &at[3], &at[4]).iter().zip(&at[0]).map(|(v, x)| v + x).collect()
+        };
+        let sums = convs[0].forward(&at[0], &at[1], &at[2]);
+        let (middle, slopes) = (of(&sums, 0), of(&sums, 1));
+        let [through, second_weight, second_bias] = convs[1].backward(&middle, &at[3], &wide(&gradient));
+        let products: Vec<f64> = through.iter().zip(&slopes).map(|(g, slope)| g * slope).collect();
+        let [mut dx, first_weight, first_bias] = convs[0].backward(&at[0], &at[1], &products);
+        dx.iter_mut().zip(&gradient).for_each(|(sum, &g)| *sum += f64::from(g));
+        let expected = [dx, first_weight, first_bias, second_weight, second_bias];
+        for level in Level::available() {
+            let what = format!("{block:?}, n {n}, {level}");
+            let values = block.forward_at(level, n, &x, first.weights(), second.weights());
+            assert_close(&what, &values.y, &forward(&at), 3e-6);
+            assert_close(&what, &values.hidden, &middle, 3e-6);
+            assert_close(&what, &values.slope, &slopes, 3e-6);
+            let weights = [&first.weight[..], &second.weight];
+            let found = block.backward_at(level, n, &x, &values, &gradient, weights);
+            let all = [&found.x[..], &found.first.weight, &found.first.bias, &found.second.weight, &found.second.bias];
+            for (found, expected) in all.iter().zip(&expected) {
+                assert_close(&what, found, expected, 1e-5);
+            }
+            if case % 3 > 0 && level == Level::detect() {
+                assert_slopes(&mut noise, &what, &at, &all, |at| dot(&forward(at), &wide(&gradient)));
             }
         }
     }
