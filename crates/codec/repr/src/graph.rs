@@ -3,16 +3,22 @@
 //! Sizes, parameters and costs come from this walk alone; the coder, the decoder, the trainer and the encoder fold over its
 //! nodes. A new kind of layer is a row of the table, an arm of [`Walk::layer`] and an [`Operation`].
 
+use std::ops::Range;
+
 use kernels::{Nonlinearity, Skip};
 use thiserror::Error;
 
 use crate::limits;
-use crate::table::{Head, Layer, LayerTable, Refine, Stage, Stem};
+use crate::table::{Carrier, Head, Layer, LayerTable, Refine, Residual, Stage, Stem};
+
+/// What a stem on a class map knows of a pixel's place.
+pub const COORDINATES: usize = 4;
 
 /// The operations of a decoder in order, and the parameters that they have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     nodes: Vec<Node>,
+    carrier: Option<CarrierNode>,
     convolutions: Vec<Convolution>,
     parameters: Vec<Parameter>,
     flops: u64,
@@ -37,6 +43,13 @@ pub enum Operation {
         /// The linear layer, as a convolution of one pixel.
         linear: Convolution,
     },
+    /// A linear layer at each pixel of the sample's class map, the first node where there is one; see [`Stem::classes`].
+    Classes {
+        /// 1x1, of as many inputs as classes, four coordinates, and the latent's values but a carrier's.
+        linear: Convolution,
+        /// Number of classes.
+        classes: usize,
+    },
     /// `f(pixel_shuffle(conv(x)) + upsample(skip(x)))`, see [`Stage`].
     Stage {
         /// To `upscale^2` times the output's channels.
@@ -57,7 +70,16 @@ pub enum Operation {
         /// Weight of the branch.
         gain: f32,
     },
-    /// `255 * sigmoid(gain * head(x))`, the last node: red, green and blue of each frame of the latent.
+    /// `x + second(f(first(x)))`, see [`Residual`].
+    Residual {
+        /// The dilated convolution.
+        first: Convolution,
+        /// 1x1, back to the channels of `x`.
+        second: Convolution,
+        /// The function between them.
+        nonlinearity: Nonlinearity,
+    },
+    /// `255 * sigmoid(gain * head(x))`, the last node: red, green and blue of each frame of the latent, a carrier's aside.
     Heads {
         /// One for each frame.
         heads: Vec<Convolution>,
@@ -65,6 +87,18 @@ pub enum Operation {
         /// that weights and biases can take the factor without rounding.
         gain: f32,
     },
+}
+
+/// What makes the first frame of a pair, see [`Carrier`]: `linear(coefficients)`, `[3, height, width]` in row-major order, RGB in units
+/// of 0 to 1, enlarged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarrierNode {
+    /// From the last values of a latent; the bias is the base image.
+    pub linear: Convolution,
+    /// Rows of the coarse image.
+    pub height: usize,
+    /// Columns of the coarse image.
+    pub width: usize,
 }
 
 /// A convolution with zero padding that keeps the size.
@@ -217,6 +251,17 @@ fn in_range(what: impl Into<String>, value: usize, low: usize, high: usize) -> R
     })
 }
 
+fn check_kernel(i: usize, kernel: usize) -> Result<(), ArchitectureError> {
+    if [1, 3, 5].contains(&kernel) {
+        return Ok(());
+    }
+    Err(ArchitectureError::OutOfRange {
+        what: format!("layers[{i}].kernel"),
+        value: kernel.to_string(),
+        range: "1, 3 or 5".into(),
+    })
+}
+
 fn at_most(what: &'static str, value: usize, limit: usize) -> Result<(), ArchitectureError> {
     if value <= limit { Ok(()) } else { Err(ArchitectureError::TooLarge { what, value, limit }) }
 }
@@ -228,7 +273,11 @@ impl Graph {
         for (i, layer) in table.layers.iter().enumerate() {
             walk.layer(i, *layer)?;
         }
-        walk.heads(table.frames, table.head);
+        let carried = usize::from(table.carrier.is_some());
+        walk.heads(carried..table.frames, table.head);
+        if let Some(carrier) = table.carrier {
+            walk.carrier(carrier);
+        }
         at_most("parameters", walk.graph.parameter_count(), limits::PARAMETERS)?;
         Ok(walk.graph)
     }
@@ -238,7 +287,12 @@ impl Graph {
         &self.nodes
     }
 
-    /// All convolutions in the order of their parameters, a stem's linear layer first.
+    /// What makes the first frame, where it is no head.
+    pub fn carrier(&self) -> Option<&CarrierNode> {
+        self.carrier.as_ref()
+    }
+
+    /// All convolutions in the order of their parameters, a stem's linear layer first, a carrier's last.
     pub fn convolutions(&self) -> &[Convolution] {
         &self.convolutions
     }
@@ -268,11 +322,13 @@ struct Walk {
     at: Activation,
     stages: usize,
     refines: usize,
+    blocks: usize,
 }
 
 impl Walk {
     fn begin(table: &LayerTable) -> Result<Self, ArchitectureError> {
-        let Stem { channels, height, width, linear } = table.stem;
+        let Stem { channels, height, width, linear, classes } = table.stem;
+        let coefficients = Self::check_carrier(table)?;
         in_range("latent_dim", table.latent_dim, 1, limits::LATENT_DIM)?;
         in_range("frames", table.frames, 1, 2)?;
         in_range("stem.channels", channels, 1, limits::CHANNELS)?;
@@ -283,7 +339,18 @@ impl Walk {
         at_most("values in the stem", values, limits::ACTIVATION)?;
         let stem = Activation { channels, height, width };
         let latent = Activation { channels: table.latent_dim, height: 1, width: 1 };
-        let graph = Graph { nodes: Vec::new(), convolutions: Vec::new(), parameters: Vec::new(), flops: 0 };
+        let graph =
+            Graph { nodes: Vec::new(), carrier: None, convolutions: Vec::new(), parameters: Vec::new(), flops: 0 };
+        if classes > 0 {
+            in_range("stem.classes", classes, 1, limits::CLASSES)?;
+            let numbers = table.latent_dim - coefficients;
+            let mut walk =
+                Self { graph, at: Activation { channels: numbers, ..latent }, stages: 0, refines: 0, blocks: 0 };
+            let dimensions = [classes + COORDINATES + numbers, channels, 1];
+            let linear = walk.convolution("stem".into(), ParameterRole::Stem, dimensions, 1, stem);
+            walk.node(Operation::Classes { linear, classes }, stem);
+            return Ok(walk);
+        }
         if !linear {
             if table.latent_dim != values {
                 return Err(ArchitectureError::OutOfRange {
@@ -292,14 +359,41 @@ impl Walk {
                     range: format!("{values}, as many as the values of a stem that is not linear"),
                 });
             }
-            return Ok(Self { graph, at: stem, stages: 0, refines: 0 });
+            return Ok(Self { graph, at: stem, stages: 0, refines: 0, blocks: 0 });
         }
-        let mut walk = Self { graph, at: latent, stages: 0, refines: 0 };
+        let mut walk = Self { graph, at: latent, stages: 0, refines: 0, blocks: 0 };
         let linear = walk.convolution("stem".into(), ParameterRole::Stem, [table.latent_dim, values, 1], 1, latent);
         // Its rows are grouped by channel as those before a pixel shuffle are.
         walk.phases(linear, height * width);
         walk.node(Operation::Stem { linear }, stem);
         Ok(walk)
+    }
+
+    /// The values of a latent that are a carrier's, if it has one that can be.
+    fn check_carrier(table: &LayerTable) -> Result<usize, ArchitectureError> {
+        let Some(Carrier { coefficients, height, width }) = table.carrier else { return Ok(0) };
+        in_range("carrier.coefficients", coefficients, 1, table.latent_dim)?;
+        in_range("carrier.height", height, 1, limits::SIDE)?;
+        in_range("carrier.width", width, 1, limits::SIDE)?;
+        in_range("frames beside a carrier", table.frames, 2, 2)?;
+        at_most("values in the carrier's image", 3 * height * width, limits::ACTIVATION)?;
+        if table.stem.classes == 0 {
+            return Err(ArchitectureError::OutOfRange {
+                what: "stem.classes".into(),
+                value: "0".into(),
+                range: "the number of classes, where there is a carrier".into(),
+            });
+        }
+        Ok(coefficients)
+    }
+
+    fn carrier(&mut self, carrier: Carrier) {
+        let Carrier { coefficients, height, width } = carrier;
+        let latent = Activation { channels: coefficients, height: 1, width: 1 };
+        let dimensions = [coefficients, 3 * height * width, 1];
+        let linear = self.convolution("carrier".into(), ParameterRole::Stem, dimensions, 1, latent);
+        self.phases(linear, height * width);
+        self.graph.carrier = Some(CarrierNode { linear, height, width });
     }
 
     fn layer(&mut self, i: usize, layer: Layer) -> Result<(), ArchitectureError> {
@@ -308,13 +402,7 @@ impl Walk {
             Layer::Stage(Stage { channels, upscale, kernel, skip, activation }) => {
                 in_range(format!("layers[{i}].channels"), channels, 1, limits::CHANNELS)?;
                 in_range(format!("layers[{i}].upscale"), upscale, 1, limits::UPSCALE)?;
-                if ![1, 3, 5].contains(&kernel) {
-                    return Err(ArchitectureError::OutOfRange {
-                        what: format!("layers[{i}].kernel"),
-                        value: kernel.to_string(),
-                        range: "1, 3 or 5".into(),
-                    });
-                }
+                check_kernel(i, kernel)?;
                 let (height, width) = (input.height * upscale, input.width * upscale);
                 in_range(format!("the number of rows behind layers[{i}]"), height, 1, limits::SIDE)?;
                 in_range(format!("the number of columns behind layers[{i}]"), width, 1, limits::SIDE)?;
@@ -355,11 +443,24 @@ impl Walk {
                 self.node(Operation::Refine { first, second, gain }, input);
                 self.refines += 2;
             }
+            Layer::Residual(Residual { hidden, kernel, dilation, activation }) => {
+                in_range(format!("layers[{i}].hidden"), hidden, 1, limits::CHANNELS)?;
+                in_range(format!("layers[{i}].dilation"), dilation, 1, limits::DILATION)?;
+                check_kernel(i, kernel)?;
+                Activation { channels: hidden, ..input }.checked()?;
+
+                let names = [0, 1].map(|half| format!("residual.{}.{half}", self.blocks));
+                let ([first, second], role) = (names, ParameterRole::Hidden);
+                let first = self.convolution(first, role, [input.channels, hidden, kernel], dilation, input);
+                let second = self.convolution(second, role, [hidden, input.channels, 1], 1, input);
+                self.node(Operation::Residual { first, second, nonlinearity: activation }, input);
+                self.blocks += 1;
+            }
         }
         Ok(())
     }
 
-    fn heads(&mut self, frames: usize, head: Head) {
+    fn heads(&mut self, frames: Range<usize>, head: Head) {
         let gain = match head {
             Head::Sigmoid => 1.0,
             Head::Tanh => 2.0,
@@ -367,8 +468,9 @@ impl Walk {
         let input = self.at;
         let head =
             |frame| self.convolution(format!("rgb_{frame}"), ParameterRole::Head, [input.channels, 3, 3], 1, input);
-        let heads = (0..frames).map(head).collect();
-        self.node(Operation::Heads { heads, gain }, Activation { channels: 3 * frames, ..input });
+        let heads: Vec<Convolution> = frames.map(head).collect();
+        let channels = 3 * heads.len();
+        self.node(Operation::Heads { heads, gain }, Activation { channels, ..input });
     }
 
     fn node(&mut self, operation: Operation, output: Activation) {

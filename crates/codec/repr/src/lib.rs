@@ -40,8 +40,8 @@ pub use architecture::Architecture;
 pub use clip::{Clip, ClipName};
 pub use error::RepresentationError;
 pub use graph::{
-    Activation, ArchitectureError, Convolution, Graph, Node, Operation, Parameter, ParameterId, ParameterKind,
-    ParameterRole,
+    Activation, ArchitectureError, COORDINATES, CarrierNode, Convolution, Graph, Node, Operation, Parameter,
+    ParameterId, ParameterKind, ParameterRole,
 };
 pub use kernels::{Nonlinearity, Skip};
 pub use maps::{ClassMaps, MapShape};
@@ -51,5 +51,5 @@ pub use quantize::{
 pub use quantized::{QuantizedLatents, QuantizedTensor};
 pub use representation::{Representation, RepresentationParts};
 pub use sidecar::{COSINES, Correction, CorrectionTarget, FRAME_STEP, HALF_WAVES, MAX_AMOUNT, Sidecar, cosine};
-pub use table::{FRAMES_PER_SAMPLE, Head, Layer, LayerTable, Refine, Stage, Stem};
+pub use table::{Carrier, FRAMES_PER_SAMPLE, Head, Layer, LayerTable, Refine, Residual, Stage, Stem};
 pub use tensors::{Tensors, TensorsError};

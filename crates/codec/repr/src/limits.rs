@@ -19,7 +19,7 @@ pub const CORRECTIONS: usize = 1 << 20;
 /// Most values in one activation.
 pub const ACTIVATION: usize = 1 << 26;
 /// Largest dilation.
-pub const DILATION: usize = 4;
+pub const DILATION: usize = 8;
 /// Most classes of a class map.
 pub const CLASSES: usize = 255;
 /// Most pixels of all class maps of a clip together: 1,365 maps of 512x384.

@@ -34,6 +34,23 @@ pub struct LayerTable {
     /// What the heads end with.
     #[serde(default, skip_serializing_if = "is_default")]
     pub head: Head,
+    /// What makes the first frame of a pair in place of a head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<Carrier>,
+}
+
+/// The first frame of a pair as a coarse image: a base plus a sum of as many basis images as a latent has `coefficients`, its last
+/// values; enlarged bicubically to the frame's size. It carries what the metric asks of the motion between the frames, and nothing
+/// else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Carrier {
+    /// Basis images.
+    pub coefficients: usize,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
 }
 
 /// What takes a head's convolution to RGB.
@@ -61,12 +78,17 @@ pub struct Stem {
     /// many values.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub linear: bool,
+    /// Number of classes of the map that the decoder is fed with, `[height, width]` for each sample; 0 for none. The tensor is then
+    /// a linear layer at each pixel: of its class, of its place (x, y, x^2, y^2, each axis from -1 to 1) and of the latent's values, a
+    /// carrier's aside.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub classes: usize,
 }
 
 impl Stem {
     /// Behind a linear layer.
     pub fn new(channels: usize, height: usize, width: usize) -> Self {
-        Self { channels, height, width, linear: true }
+        Self { channels, height, width, linear: true, classes: 0 }
     }
 }
 
@@ -78,6 +100,26 @@ pub enum Layer {
     Stage(Stage),
     /// Residual refinement at constant size, see [`Refine`].
     Refine(Refine),
+    /// Residual block at constant size, see [`Residual`].
+    Residual(Residual),
+}
+
+/// `x + second(f(first(x)))`: a convolution to `hidden` channels with the given kernel and dilation, then a 1x1 convolution back;
+/// zero padding keeps the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Residual {
+    /// Channels between the two convolutions.
+    pub hidden: usize,
+    /// Side of the first convolution's kernel: 1, 3 or 5.
+    #[serde(default = "three")]
+    pub kernel: usize,
+    /// Dilation of the first convolution, 1 to [`limits::DILATION`].
+    #[serde(default = "one")]
+    pub dilation: usize,
+    /// The function between the convolutions.
+    #[serde(default)]
+    pub activation: Nonlinearity,
 }
 
 /// `f(pixel_shuffle(conv(x)) + skip(x))`: the convolution goes to `channels * upscale^2` channels, the skip is bilinear
@@ -124,6 +166,10 @@ pub struct Refine {
     pub gain: f32,
 }
 
+fn one() -> usize {
+    1
+}
+
 fn two() -> usize {
     2
 }
@@ -155,7 +201,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl LayerTable {
     /// A pair of frames for each latent, sigmoids at the end.
     pub fn new(latent_dim: usize, stem: Stem, layers: Vec<Layer>) -> Self {
-        Self { latent_dim, frames: FRAMES_PER_SAMPLE, stem, layers, head: Head::Sigmoid }
+        Self { latent_dim, frames: FRAMES_PER_SAMPLE, stem, layers, head: Head::Sigmoid, carrier: None }
     }
 
     /// The reference architecture of the challenge's leaders: 228,958 parameters at `base = 36` and `latent_dim = 28`.

@@ -20,7 +20,7 @@ pub(crate) fn jobs(n: usize, height: usize, band: usize) -> Vec<Job> {
 }
 
 /// One of the images of `len` values that a batch consists of.
-pub(crate) fn image(batch: &[f32], sample: usize, len: usize) -> &[f32] {
+pub(crate) fn image<T>(batch: &[T], sample: usize, len: usize) -> &[T] {
     &batch[sample * len..][..len]
 }
 

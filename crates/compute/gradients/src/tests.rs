@@ -372,6 +372,61 @@ fn residual_blocks() {
 }
 
 #[test]
+fn class_maps() {
+    let mut noise = Noise(28);
+    for case in 0..24 {
+        let largest = if case % 3 == 0 { 50 } else { 7 };
+        let (classes, numbers, outputs) = (1 + noise.below(6), noise.below(4), 1 + noise.below(5));
+        let (height, width) = (1 + noise.below(largest), 1 + noise.below(largest));
+        let shape = ClassesShape { classes, numbers, outputs, height, width };
+        let (n, inputs) = (1 + noise.below(3), classes + 4 + numbers);
+        let maps: Vec<u8> = (0..n * height * width).map(|_| noise.below(classes) as u8).collect();
+        let linear = Parameters::new(&mut noise, inputs, outputs, 1);
+        let z = noise.values(n * numbers, 1.0);
+        let gradient = noise.values(n * outputs * height * width, 1.0);
+        // The same as a 1x1 convolution of the inputs written out.
+        let conv = Reference { n, inputs, outputs, height, width, kernel: 1, dilation: 1 };
+        let inputs_of = |z: &[f64]| -> Vec<f64> {
+            let mut all = Vec::new();
+            for s in 0..n {
+                for i in 0..inputs {
+                    for at in 0..height * width {
+                        let x = (2 * (at % width) + 1) as f64 / width as f64 - 1.0;
+                        let y = (2 * (at / width) + 1) as f64 / height as f64 - 1.0;
+                        all.push(match i.checked_sub(classes) {
+                            None => f64::from(u8::from(usize::from(maps[s * height * width + at]) == i)),
+                            Some(place @ 0..4) => [x, y, x * x, y * y][place],
+                            Some(number) => z[s * numbers + number - 4],
+                        });
+                    }
+                }
+            }
+            all
+        };
+        let at = [&z, &linear.weight, &linear.bias].map(|values| wide(values));
+        let forward = |at: &[Vec<f64>]| conv.forward(&inputs_of(&at[0]), &at[1], &at[2]);
+        let what = format!("{shape:?}, n {n}");
+        assert_close(&what, &shape.forward(n, &maps, &z, linear.weights()), &forward(&at), 3e-6);
+        let found = shape.backward(n, &maps, &z, &gradient, &linear.weight);
+        let [dx, weight, bias] = conv.backward(&inputs_of(&at[0]), &at[1], &wide(&gradient));
+        let number = |k: usize| -> f64 {
+            let plane = ((k / numbers) * inputs + classes + 4 + k % numbers) * height * width;
+            dx[plane..plane + height * width].iter().sum()
+        };
+        let z_gradient: Vec<f64> = (0..n * numbers).map(number).collect();
+        for (found, expected) in
+            [(&found.numbers, &z_gradient), (&found.linear.weight, &weight), (&found.linear.bias, &bias)]
+        {
+            assert_close(&what, found, expected, 1e-5);
+        }
+        on_any_thread_count(|| {
+            let y = shape.forward(n, &maps, &z, linear.weights());
+            (y, shape.backward(n, &maps, &z, &gradient, &linear.weight))
+        });
+    }
+}
+
+#[test]
 fn heads() {
     let mut noise = Noise(23);
     for case in 0..24 {

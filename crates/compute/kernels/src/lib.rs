@@ -1,7 +1,7 @@
 //! The decoder's arithmetic on the processor: what `inflate` runs. Fixed arithmetic, no I/O, nothing about architectures or
 //! files, no allocation while running.
 //!
-//! - layers: [`Linear`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`], [`copy_row`]; [`sin`], [`gelu`] and [`sigmoid255`]
+//! - layers: [`Linear`], [`Classes`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`], [`copy_row`]; [`sin`], [`gelu`] and [`sigmoid255`]
 //!   of single values; [`Nonlinearity`] and [`Skip`], the choices that layers have;
 //! - the way to the clip's size and to bytes: [`Bicubic`], whose weights are [`taps`];
 //! - rows, of which everything consists: [`Rows`], [`RowMut`], [`Aligned`], [`row_stride`], [`MARGIN`];
@@ -35,6 +35,7 @@
 //! ```
 
 mod bicubic;
+mod classes;
 mod conv;
 mod elementwise;
 mod layer;
@@ -45,6 +46,7 @@ pub mod simd;
 mod stage;
 
 pub use bicubic::{Bicubic, Tap, taps};
+pub use classes::{Classes, PLACES, place};
 pub use conv::{Conv, MAX_KERNEL, row_stride};
 pub use elementwise::{gelu, sigmoid255, sin};
 pub use layer::{Nonlinearity, Skip};
