@@ -1,7 +1,7 @@
 //! The decoder's layers.
 
-use burn_core::tensor::Tensor;
 use burn_core::tensor::backend::Backend;
+use burn_core::tensor::{Int, Tensor};
 use kernels::{Nonlinearity, Skip};
 
 /// Weight `[out, in * kernel * kernel]` and bias `[out, 1]` of a convolution.
@@ -48,8 +48,40 @@ pub struct RefineLayer<B: Backend> {
     pub gain: f32,
 }
 
+/// A residual block: its weights, and what it does with them.
+#[derive(Clone)]
+pub struct ResidualLayer<B: Backend> {
+    /// To the hidden channels.
+    pub first: ConvWeights<B>,
+    /// Back to the input's channels, 1x1.
+    pub second: ConvWeights<B>,
+    /// Side of the first convolution's kernel, 1, 3 or 5.
+    pub kernel: usize,
+    /// Of the first convolution.
+    pub dilation: usize,
+    /// The function between them.
+    pub nonlinearity: Nonlinearity,
+}
+
+/// What a sample is made of where it has a class map.
+#[derive(Clone)]
+pub struct ClassInputs<B: Backend> {
+    /// The maps, `[n, h, w]`.
+    pub maps: Tensor<B, 3, Int>,
+    /// Number of classes.
+    pub classes: usize,
+    /// Numbers that all pixels of a sample share, `[n, numbers]`; at least one.
+    pub numbers: Tensor<B, 2>,
+}
+
 /// A backend that runs the decoder's layers.
 pub trait DecoderOps: Backend {
+    /// A linear layer of `classes + 4 + numbers` inputs at each pixel of class maps, see [`kernels::Classes`]: `[n, c, h, w]`.
+    fn classes(inputs: ClassInputs<Self>, linear: ConvWeights<Self>) -> Tensor<Self, 4>;
+
+    /// `x + second(f(first(x)))` for `x` `[n, c, h, w]`.
+    fn residual(x: Tensor<Self, 4>, layer: ResidualLayer<Self>) -> Tensor<Self, 4>;
+
     /// `f(pixel_shuffle(conv(x)) + bilinear(skip(x)))` for `x` `[n, c, h, w]`.
     fn stage(x: Tensor<Self, 4>, layer: StageLayer<Self>) -> Tensor<Self, 4>;
 

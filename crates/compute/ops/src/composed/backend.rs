@@ -5,7 +5,7 @@ use burn_core::tensor::{Int, Tensor};
 use burn_flex::Flex;
 
 use super::{decoder, frozen, metric};
-use crate::decoder::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
+use crate::decoder::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 use crate::frozen::{FrozenOps, Op, Prepared};
 use crate::metric::{MetricOps, RoundTripSizes, SegmentationLoss, Segmented};
 
@@ -28,6 +28,14 @@ impl Composed for burn_wgpu::Wgpu {}
 impl Composed for burn_autodiff::Autodiff<burn_wgpu::Wgpu> {}
 
 impl<B: Composed> DecoderOps for B {
+    fn classes(inputs: ClassInputs<B>, linear: ConvWeights<B>) -> Tensor<B, 4> {
+        decoder::classes(inputs, linear)
+    }
+
+    fn residual(x: Tensor<B, 4>, layer: ResidualLayer<B>) -> Tensor<B, 4> {
+        decoder::residual(x, layer)
+    }
+
     fn stage(x: Tensor<B, 4>, layer: StageLayer<B>) -> Tensor<B, 4> {
         decoder::stage(x, layer)
     }

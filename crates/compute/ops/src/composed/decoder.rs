@@ -1,14 +1,14 @@
 //! The decoder's layers.
 
-use burn_core::tensor::Tensor;
 use burn_core::tensor::activation::{gelu, sigmoid};
 use burn_core::tensor::backend::Backend;
 use burn_core::tensor::module::conv2d;
 use burn_core::tensor::ops::ConvOptions;
-use kernels::{Nonlinearity, Skip};
+use burn_core::tensor::{Tensor, TensorData};
+use kernels::{Nonlinearity, PLACES, Skip, place};
 
 use super::resample::upsample_bilinear;
-use crate::decoder::{ConvWeights, RefineLayer, StageLayer};
+use crate::decoder::{ClassInputs, ConvWeights, RefineLayer, ResidualLayer, StageLayer};
 
 fn conv<B: Backend>(x: Tensor<B, 4>, conv: ConvWeights<B>, kernel: usize, dilation: usize) -> Tensor<B, 4> {
     let (inputs, outputs) = (x.dims()[1], conv.outputs());
@@ -29,10 +29,39 @@ pub fn stage<B: Backend>(x: Tensor<B, 4>, layer: StageLayer<B>) -> Tensor<B, 4> 
         // the order does not matter, and here it costs 1/upscale^2.
         Skip::Convolution(weights) => shuffled + upsample_bilinear(conv(x, weights, 1, 1), upscale),
     };
+    end(sum, nonlinearity)
+}
+
+fn end<B: Backend>(sum: Tensor<B, 4>, nonlinearity: Nonlinearity) -> Tensor<B, 4> {
     match nonlinearity {
         Nonlinearity::Sin => sum.sin(),
         Nonlinearity::Gelu => gelu(sum),
     }
+}
+
+/// [`crate::DecoderOps::residual`].
+pub fn residual<B: Backend>(x: Tensor<B, 4>, layer: ResidualLayer<B>) -> Tensor<B, 4> {
+    let ResidualLayer { first, second, kernel, dilation, nonlinearity } = layer;
+    let hidden = end(conv(x.clone(), first, kernel, dilation), nonlinearity);
+    x + conv(hidden, second, 1, 1)
+}
+
+/// [`crate::DecoderOps::classes`].
+pub fn classes<B: Backend>(inputs: ClassInputs<B>, linear: ConvWeights<B>) -> Tensor<B, 4> {
+    let ClassInputs { maps, classes, numbers } = inputs;
+    let ([n, height, width], [_, count], outputs) = (maps.dims(), numbers.dims(), linear.outputs());
+    let part = |start: usize, len: usize| linear.weight.clone().narrow(1, start, len);
+    let embedded = part(0, classes).transpose().select(0, maps.reshape([n * height * width]));
+    let embedded = embedded.reshape([n, height, width, outputs]).permute([0, 3, 1, 2]);
+    let x = (0..height).flat_map(|_| (0..width).map(|x| place(x, width)));
+    let y = (0..height).flat_map(|y| std::iter::repeat_n(place(y, height), width));
+    let (x, y): (Vec<f32>, Vec<f32>) = (x.collect(), y.collect());
+    let squares = [&x, &y].map(|axis| axis.iter().map(|v| v * v).collect::<Vec<f32>>());
+    let places = [x, y].into_iter().chain(squares).flatten().collect::<Vec<f32>>();
+    let places = Tensor::<B, 2>::from_data(TensorData::new(places, [PLACES, height * width]), &numbers.device());
+    let placed = part(classes, PLACES).matmul(places).reshape([1, outputs, height, width]);
+    let shared = numbers.matmul(part(classes + PLACES, count).transpose()) + linear.bias.transpose();
+    embedded + placed + shared.reshape([n, outputs, 1, 1])
 }
 
 /// [`crate::DecoderOps::refine`].

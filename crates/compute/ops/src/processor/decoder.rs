@@ -2,11 +2,11 @@
 
 use burn_core::tensor::Tensor;
 use burn_flex::FlexTensor;
-use gradients::{HeadsShape, RefineShape, StageShape, WeightGradients, Weights};
+use gradients::{ClassesShape, HeadsShape, RefineShape, ResidualShape, StageShape, WeightGradients, Weights};
 use kernels::Skip;
 
 use super::autodiff::{Cpu, Values, flex, register};
-use crate::decoder::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
+use crate::decoder::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 
 #[derive(Clone)]
 struct ConvValues {
@@ -32,6 +32,47 @@ fn conv_gradients(gradients: WeightGradients) -> [FlexTensor; 2] {
 }
 
 impl DecoderOps for Cpu {
+    fn classes(inputs: ClassInputs<Self>, linear: ConvWeights<Self>) -> Tensor<Self, 4> {
+        let ClassInputs { maps, classes, numbers } = inputs;
+        let ([n, height, width], [_, count]) = (maps.dims(), numbers.dims());
+        let layer = ClassesShape { classes, numbers: count, outputs: linear.outputs(), height, width };
+        let maps: Vec<u8> = maps.into_data().iter().collect();
+        let (shared, values) = (Values::inner(&numbers), ConvValues::of(&linear));
+        let output = layer.forward(n, &maps, shared.as_slice(), values.weights());
+        let shape = [n, layer.outputs, height, width];
+        let pullback = move |gradient: &[f32]| {
+            let found = layer.backward(n, &maps, shared.as_slice(), gradient, values.weight.as_slice());
+            let mut list = vec![flex(found.numbers, [n, count])];
+            list.extend(conv_gradients(found.linear));
+            list
+        };
+        let [numbers, weight, bias] = [numbers, linear.weight, linear.bias].map(Tensor::into_primitive);
+        register([numbers, weight, bias], output, shape, pullback)
+    }
+
+    fn residual(x: Tensor<Self, 4>, layer: ResidualLayer<Self>) -> Tensor<Self, 4> {
+        let ResidualLayer { first, second, kernel, dilation, nonlinearity } = layer;
+        let shape @ [n, channels, height, width] = x.dims();
+        let hidden = first.outputs();
+        let block = ResidualShape { channels, hidden, kernel, dilation, nonlinearity, height, width };
+        let (input, first_values, second_values) = (Values::inner(&x), ConvValues::of(&first), ConvValues::of(&second));
+        let mut values = block.forward(n, input.as_slice(), first_values.weights(), second_values.weights());
+        // The way back needs what lies between the convolutions alone.
+        let output = std::mem::take(&mut values.y);
+        let pullback = move |gradient: &[f32]| {
+            let weights = [first_values.weight.as_slice(), second_values.weight.as_slice()];
+            let gradients = block.backward(n, input.as_slice(), &values, gradient, weights);
+            let mut list = vec![flex(gradients.x, shape)];
+            list.extend(conv_gradients(gradients.first));
+            list.extend(conv_gradients(gradients.second));
+            list
+        };
+        let x = x.into_primitive();
+        let parents = [first.weight, first.bias, second.weight, second.bias].map(Tensor::into_primitive);
+        let [first_weight, first_bias, second_weight, second_bias] = parents;
+        register([x, first_weight, first_bias, second_weight, second_bias], output, shape, pullback)
+    }
+
     fn stage(x: Tensor<Self, 4>, layer: StageLayer<Self>) -> Tensor<Self, 4> {
         let StageLayer { conv, skip, kernel, upscale, nonlinearity } = layer;
         let [n, inputs, height, width] = x.dims();

@@ -29,7 +29,12 @@ fn conv(seed: usize, outputs: usize, fan_in: usize) -> ConvWeights<B> {
 }
 
 /// Output and gradients of both forms agree.
-fn agree<const D: usize>(x: &Tensor<B, 4>, weights: &[&ConvWeights<B>], fused: Tensor<B, D>, composed: Tensor<B, D>) {
+fn agree<const D: usize, const X: usize>(
+    x: &Tensor<B, X>,
+    weights: &[&ConvWeights<B>],
+    fused: Tensor<B, D>,
+    composed: Tensor<B, D>,
+) {
     let close = |name: &str, a: Vec<f32>, b: Vec<f32>| {
         assert_eq!(a.len(), b.len());
         let scale = b.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
