@@ -32,7 +32,7 @@ fn representation(name: &str, frames: usize) -> Representation {
     let values = (0..4 * clip.samples()).map(|j| integer(99, j) as u8).collect();
     let latents = QuantizedLatents { minimum: vec![-1.0; 4], step: vec![1.0 / 128.0; 4], values };
     let sidecar = Sidecar::default();
-    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar }).unwrap()
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None }).unwrap()
 }
 
 fn archive(name: &str, frames: usize) -> Vec<u8> {

@@ -109,7 +109,7 @@ fn filled(
         step: vec![0.0117; dim],
         values: (0..sample_dim * clip.samples()).map(latent).collect(),
     };
-    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None })
 }
 
 /// The sections of a small archive in the public format.

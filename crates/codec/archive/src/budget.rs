@@ -16,6 +16,8 @@ pub enum Section {
     Latents,
     /// The corrections, where there are any.
     Sidecar,
+    /// The class maps, where there are any.
+    Maps,
     /// Length, checksum and the end of the range-coded payload.
     Framing,
 }
@@ -51,13 +53,20 @@ impl Share {
 pub struct Budget {
     /// Size of the archive: the sum over all shares.
     pub bytes: usize,
-    /// Header, tensors in order, latents, sidecar (if any), framing.
+    /// Header, tensors in order, latents, sidecar (if any), class maps (if any), framing.
     pub shares: Vec<Share>,
 }
 
 impl Budget {
-    /// `costs` are the bits of each tensor, of the latents and of the sidecar; whatever is left of the archive is framing.
-    pub(crate) fn new(bytes: usize, header: usize, representation: &Representation, costs: &[f64]) -> Self {
+    /// `costs` are the bits of each tensor, of the latents and of the sidecar, `maps` the bytes of the class maps; whatever is left of
+    /// the archive is framing.
+    pub(crate) fn new(
+        bytes: usize,
+        header: usize,
+        maps: usize,
+        representation: &Representation,
+        costs: &[f64],
+    ) -> Self {
         let plain = |section, name: &str, bytes| Share {
             section,
             name: name.into(),
@@ -97,6 +106,11 @@ impl Budget {
 
         let mut shares = vec![plain(Section::Header, "header", header as f64)];
         shares.extend(coded);
+        shares.extend(representation.maps.as_ref().map(|classes| Share {
+            values: classes.values().len(),
+            entropy_bytes: entropy_bytes(classes.values().iter().copied()),
+            ..plain(Section::Maps, "class maps", maps as f64)
+        }));
         let spent: f64 = shares.iter().map(|share| share.bytes).sum();
         shares.push(plain(Section::Framing, "framing", bytes as f64 - spent));
         Self { bytes, shares }

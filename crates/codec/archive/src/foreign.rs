@@ -88,7 +88,7 @@ pub fn import(bytes: &[u8], name: &str) -> Result<Representation, ForeignError> 
     let parameters = tensors.into_iter().map(|(_, tensor)| tensor).collect();
     let latents = unpack_latents(Bytes { bytes: &latents, what: "the latents" }, clip.samples(), dim)?;
     let sidecar = Sidecar::default();
-    Ok(Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })?)
+    Ok(Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None })?)
 }
 
 fn malformed(text: impl Into<String>) -> ForeignError {

@@ -1,15 +1,17 @@
 //! The container: magic, version, length, layer table, clip; the checksum at the end.
 
 use repr::{
-    Architecture, Clip, ClipName, FRAMES_PER_SAMPLE, Head, Layer, LayerTable, Nonlinearity, Refine,
-    RepresentationError, Stage, Stem, limits,
+    Architecture, Carrier, Clip, ClipName, FRAMES_PER_SAMPLE, Head, Layer, LayerTable, Nonlinearity, Refine,
+    RepresentationError, Residual, Stage, Stem, limits,
 };
 
 use crate::error::ArchiveError;
-use crate::format::{ALL_LAYERS, MAGIC, VERSIONS};
+use crate::format::{ALL_LAYERS, CLASS_MAPS, MAGIC, VERSIONS};
 
 /// Bytes of the checksum.
 const CHECKSUM: usize = 4;
+/// Kind of a residual block, beyond every factor of a stage.
+const RESIDUAL: usize = 16;
 /// Most bytes of a number: 32 bits, seven a byte.
 const VARINT: usize = 5;
 
@@ -17,20 +19,26 @@ const VARINT: usize = 5;
 pub(crate) struct Parts<'a> {
     pub architecture: Architecture,
     pub clip: Clip,
+    /// The range-coded class maps, nothing where there are none.
+    pub maps: &'a [u8],
     /// The range-coded rest.
     pub payload: &'a [u8],
     /// Where the payload starts.
     pub offset: usize,
-    /// Bytes of magic, version, layer table and clip.
+    /// Bytes of magic, version, layer table, clip and lengths.
     pub header: usize,
 }
 
 /// Puts an archive together.
-pub(crate) fn join(architecture: &Architecture, clip: &Clip, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn join(architecture: &Architecture, clip: &Clip, maps: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let version = version(architecture.table());
     write_table(&mut content, version, architecture.table());
     write_clip(&mut content, clip);
+    if architecture.table().stem.classes > 0 {
+        write_number(&mut content, maps.len());
+        content.extend_from_slice(maps);
+    }
     content.extend_from_slice(payload);
 
     let mut archive = MAGIC.to_vec();
@@ -61,13 +69,20 @@ pub(crate) fn split(archive: &[u8]) -> Result<Parts<'_>, ArchiveError> {
     let architecture = Architecture::new(reader.table(version)?).map_err(RepresentationError::from)?;
     let clip = reader.clip()?;
     clip.check_latents(architecture.sample_dim())?;
+    let maps = if architecture.map_shape(clip.samples())?.is_some() {
+        let length = reader.number()?;
+        reader.take(length)?
+    } else {
+        &[]
+    };
     let offset = reader.offset;
     Ok(Parts {
         architecture,
         clip,
+        maps,
         payload: body.get(offset..).unwrap_or_default(),
         offset,
-        header: start + offset - content,
+        header: start + offset - content - maps.len(),
     })
 }
 
@@ -82,14 +97,19 @@ fn write_number(out: &mut Vec<u8>, mut value: usize) {
 
 /// The lowest version that can hold a table.
 fn version(table: &LayerTable) -> u8 {
-    let plain = |layer: &Layer| match layer {
-        Layer::Stage(Stage { upscale, kernel, skip, activation, .. }) => {
-            (*upscale < limits::UPSCALE && *kernel < 5) && *skip && *activation == Nonlinearity::Sin
-        }
-        Layer::Refine(_) => true,
+    let of_layer = |layer: &Layer| match *layer {
+        Layer::Stage(Stage { upscale: ..5, kernel: ..5, skip: true, activation: Nonlinearity::Sin, .. }) => 2,
+        Layer::Stage(_) => ALL_LAYERS,
+        Layer::Refine(Refine { dilation: ..5, .. }) => 2,
+        Layer::Refine(_) | Layer::Residual(_) => CLASS_MAPS,
     };
-    let old = table.stem.linear && table.frames == FRAMES_PER_SAMPLE && table.head == Head::Sigmoid;
-    if old && table.layers.iter().all(plain) { *VERSIONS.start() } else { ALL_LAYERS }
+    let plain = table.stem.linear && table.frames == FRAMES_PER_SAMPLE && table.head == Head::Sigmoid;
+    let of_table = match (table.stem.classes, plain) {
+        (0, true) => 2,
+        (0, false) => ALL_LAYERS,
+        _ => CLASS_MAPS,
+    };
+    table.layers.iter().map(of_layer).fold(of_table, u8::max)
 }
 
 /// Bits of a number, the lowest first.
@@ -99,12 +119,21 @@ fn flags<const N: usize>(bits: [bool; N]) -> usize {
 
 /// Kind of a layer: 0 is a refinement; a stage is its factor, and in version 2 `2 * upscale - 1`, one more with a 3x3 kernel.
 fn write_table(out: &mut Vec<u8>, version: u8, table: &LayerTable) {
-    let Stem { channels, height, width, linear } = table.stem;
+    let Stem { channels, height, width, linear, classes } = table.stem;
     for value in [table.latent_dim, channels, height, width] {
         write_number(out, value);
     }
     if version >= ALL_LAYERS {
-        write_number(out, flags([!linear, table.frames == 1, table.head == Head::Tanh]));
+        let [mapped, carried] = [classes > 0, table.carrier.is_some()];
+        write_number(out, flags([!linear, table.frames == 1, table.head == Head::Tanh, mapped, carried]));
+        if mapped {
+            write_number(out, classes);
+        }
+        if let Some(Carrier { coefficients, height, width }) = table.carrier {
+            for value in [coefficients, height, width] {
+                write_number(out, value);
+            }
+        }
     }
     write_number(out, table.layers.len());
     for layer in &table.layers {
@@ -124,6 +153,12 @@ fn write_table(out: &mut Vec<u8>, version: u8, table: &LayerTable) {
                 write_number(out, hidden);
                 write_number(out, dilation);
                 out.extend_from_slice(&gain.to_le_bytes());
+            }
+            Layer::Residual(Residual { hidden, kernel, dilation, activation }) => {
+                let activation = usize::from(activation == Nonlinearity::Gelu);
+                for value in [RESIDUAL, hidden, kernel, dilation, activation] {
+                    write_number(out, value);
+                }
             }
         }
     }
@@ -179,8 +214,16 @@ impl<'a> Reader<'a> {
     fn table(&mut self, version: u8) -> Result<LayerTable, ArchiveError> {
         let latent_dim = self.number()?;
         let mut stem = Stem::new(self.number()?, self.number()?, self.number()?);
-        let [image, single, tanh] = if version < ALL_LAYERS { [false; 3] } else { self.flags()? };
+        let [image, single, tanh, mapped, carried] = if version < ALL_LAYERS { [false; 5] } else { self.flags()? };
         stem.linear = !image;
+        if mapped {
+            stem.classes = self.number()?;
+        }
+        let carrier = if carried {
+            Some(Carrier { coefficients: self.number()?, height: self.number()?, width: self.number()? })
+        } else {
+            None
+        };
         let count = self.number()?;
         if count > limits::LAYERS {
             return Err(self.malformed("too many layers"));
@@ -189,6 +232,7 @@ impl<'a> Reader<'a> {
         let table = LayerTable {
             frames: if single { 1 } else { FRAMES_PER_SAMPLE },
             head: if tanh { Head::Tanh } else { Head::Sigmoid },
+            carrier,
             ..LayerTable::new(latent_dim, stem, layers)
         };
         if self::version(&table) != version {
@@ -209,8 +253,14 @@ impl<'a> Reader<'a> {
             let (upscale, kernel) = (kind.div_ceil(2), if kind % 2 == 1 { 1 } else { 3 });
             return Ok(Layer::Stage(Stage::new(self.number()?, upscale, kernel)));
         }
+        let activation = |gelu| if gelu { Nonlinearity::Gelu } else { Nonlinearity::Sin };
+        if kind == RESIDUAL {
+            let (hidden, kernel, dilation) = (self.number()?, self.number()?, self.number()?);
+            let [gelu] = self.flags()?;
+            return Ok(Layer::Residual(Residual { hidden, kernel, dilation, activation: activation(gelu) }));
+        }
         let (kernel, [bare, gelu]) = (self.number()?, self.flags()?);
-        let activation = if gelu { Nonlinearity::Gelu } else { Nonlinearity::Sin };
+        let activation = activation(gelu);
         Ok(Layer::Stage(Stage { skip: !bare, activation, ..Stage::new(self.number()?, kind, kernel) }))
     }
 

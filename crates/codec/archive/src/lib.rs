@@ -44,6 +44,8 @@ mod sidecar;
 mod tensors;
 mod value;
 
+use std::sync::Arc;
+
 use header::Parts;
 use mixing::{Corrupt, Counter, Decoder, Encoder};
 use repr::{
@@ -59,13 +61,24 @@ pub use format::VERSIONS;
 
 /// Writes an archive.
 pub fn encode(representation: &Representation) -> Vec<u8> {
-    let mut coder = Encoder::default();
-    payload::pass(representation, &mut coder, |_| ());
-    header::join(&representation.architecture, &representation.clip, &coder.finish())
+    encode_beside(representation, &encode_maps(representation))
 }
 
-/// Bits that each tensor, in order, then the latents, then the sidecar would take in an archive. Writes nothing:
-/// this is what a search asks before it changes a value.
+/// The class maps of a representation as an archive holds them; nothing where it has none. By far the most of the work where there
+/// are some.
+pub fn encode_maps(representation: &Representation) -> Vec<u8> {
+    representation.maps.as_ref().map(|maps| maps::encode(maps)).unwrap_or_default()
+}
+
+/// As [`encode`], beside what [`encode_maps`] gave for the same maps.
+pub fn encode_beside(representation: &Representation, maps: &[u8]) -> Vec<u8> {
+    let mut coder = Encoder::default();
+    payload::pass(representation, &mut coder, |_| ());
+    header::join(&representation.architecture, &representation.clip, maps, &coder.finish())
+}
+
+/// Bits that each tensor, in order, then the latents, then the sidecar would take in an archive; the class maps aside. Writes
+/// nothing: this is what a search asks before it changes a value.
 pub fn cost(representation: &Representation) -> Vec<f64> {
     let (mut costs, mut counted) = (Vec::new(), 0.0);
     let after = |counter: &mut Counter| costs.push(counter.bits - std::mem::replace(&mut counted, counter.bits));
@@ -84,6 +97,11 @@ pub fn decode(archive: &[u8]) -> Result<Representation, ArchiveError> {
     let mut filled = blank(&parts);
     payload::code(&mut filled, &mut decoder, |_| ()).map_err(corrupt)?;
     decoder.finish().map_err(corrupt)?;
+    if let Some(shape) = parts.architecture.map_shape(parts.clip.samples())? {
+        let corrupt =
+            |Corrupt| ArchiveError::Malformed { offset: parts.offset, what: "the class maps are no encoder's" };
+        filled.maps = Some(Arc::new(maps::decode(parts.maps, &shape).map_err(corrupt)?));
+    }
     Ok(Representation::new(filled)?)
 }
 
@@ -95,8 +113,8 @@ pub fn header(archive: &[u8]) -> Result<(Architecture, Clip), ArchiveError> {
 /// Where the bytes of an archive go. Refuses what [`decode`] refuses.
 pub fn budget(archive: &[u8]) -> Result<Budget, ArchiveError> {
     let representation = decode(archive)?;
-    let header = header::split(archive)?.header;
-    Ok(Budget::new(archive.len(), header, &representation, &cost(&representation)))
+    let parts = header::split(archive)?;
+    Ok(Budget::new(archive.len(), parts.header, parts.maps.len(), &representation, &cost(&representation)))
 }
 
 /// Parts of the right sizes, to be filled in.
@@ -114,5 +132,6 @@ fn blank(parts: &Parts) -> RepresentationParts {
         architecture: parts.architecture.clone(),
         clip: parts.clip.clone(),
         sidecar: Sidecar::default(),
+        maps: None,
     }
 }

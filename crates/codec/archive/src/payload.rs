@@ -19,8 +19,8 @@ pub(crate) fn code<C: ValueCoder>(
     coder: &mut C,
     mut after: impl FnMut(&mut C),
 ) -> Result<(), Corrupt> {
-    let RepresentationParts { architecture, clip, parameters, latents, sidecar } = parts;
-    let mut model = TensorModel::new(architecture);
+    let RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: _ } = parts;
+    let mut model = TensorModel::new();
     for (tensor, parameter) in parameters.iter_mut().zip(architecture.parameters()) {
         model.code(coder, parameter, tensor)?;
         after(coder);

@@ -7,7 +7,7 @@
 //! column and place in the kernel.
 
 use mixing::Corrupt;
-use repr::{Architecture, MAX_BITS, MIN_BITS, Parameter, ParameterKind, ParameterRole, QuantizedTensor};
+use repr::{MAX_BITS, MIN_BITS, Parameter, ParameterKind, ParameterRole, QuantizedTensor};
 
 use crate::adaptive::{Adaptive, Field, Float};
 use crate::levels::{Bell, LevelMixer, Levels, mixer};
@@ -30,18 +30,16 @@ pub(crate) struct TensorModel {
     steps: Float,
     weights: Part,
     biases: Part,
-    stem_width: usize,
 }
 
 impl TensorModel {
-    pub fn new(architecture: &Architecture) -> Self {
+    pub fn new() -> Self {
         Self {
             bits: Field::new(3),
             per_channel: Adaptive::NEW,
             steps: Float::new(),
             weights: Part::new(),
             biases: Part::new(),
-            stem_width: architecture.table().stem.width,
         }
     }
 
@@ -69,7 +67,7 @@ impl TensorModel {
         };
         let (phases, taps) = (parameter.phases, tensor.values.len() / (rows * inputs));
         let shape = Shape { channels: rows / phases, phases, inputs, taps };
-        let mut group = Group::enter(part.group.take(), parameter.role, shape, self.stem_width);
+        let mut group = Group::enter(part.group.take(), parameter.role, shape, parameter.columns);
         group.code(coder, &mut part.mixer, shape, bits, &mut tensor.values)?;
         part.group = Some(group);
         Ok(())
@@ -124,7 +122,7 @@ struct Group {
 
 impl Group {
     /// The group of a tensor: the one before, if the tensor belongs to it, or a new one.
-    fn enter(before: Option<Self>, role: ParameterRole, shape: Shape, stem_width: usize) -> Self {
+    fn enter(before: Option<Self>, role: ParameterRole, shape: Shape, columns: usize) -> Self {
         let [cell, input, channel, grid] = RIDGES.map(|ridge| ridge * MEAN_SQUARE);
         let mut across_cells = None;
         if let Some(group) = before {
@@ -143,7 +141,7 @@ impl Group {
             }
         }
         let new = || match role {
-            ParameterRole::Stem => Across::Grid(Grid::new(grid, stem_width)),
+            ParameterRole::Stem => Across::Grid(Grid::new(grid, columns)),
             ParameterRole::Hidden => Across::Cells(Whitening::new(shape.cells() + 1, cell)),
             ParameterRole::Head => Across::Cells(Whitening::new(repr::FRAMES_PER_SAMPLE * shape.cells(), cell)),
             ParameterRole::Skip => Across::Cells(Whitening::new(shape.cells(), cell)),

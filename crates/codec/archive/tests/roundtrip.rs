@@ -65,7 +65,7 @@ fn fill(architecture: Architecture, clip: Clip, rng: &mut impl Rng) -> Represent
         values: (0..sample_dim * clip.samples()).map(|_| shape.value(rng, 0, 255) as u8).collect(),
     };
     let sidecar = sidecar(rng, clip.samples(), sample_dim);
-    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar }).unwrap()
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None }).unwrap()
 }
 
 /// Nothing, a few corrections, or nearly all there can be.

@@ -52,15 +52,16 @@ impl Speed {
         let latent = |sample: usize| noise(self.latent_dim, sample, 1.0);
         let start = Instant::now();
         if whole {
-            let work = |sample: usize, used| self.network.frames(&latent(sample), &[], used);
+            let work = |sample: usize, used| self.network.frames(SampleInput::of(&latent(sample)), used);
             let sink = |_, frames: &_| {
                 black_box(frames);
                 Ok(())
             };
             in_order(0..pairs, threads, work, sink)?;
         } else {
-            let work =
-                |sample: usize, _: Option<()>| self.network.native(&latent(sample), &[]).map(|p| drop(black_box(p)));
+            let work = |sample: usize, _: Option<()>| {
+                self.network.native(SampleInput::of(&latent(sample))).map(|p| drop(black_box(p)))
+            };
             in_order(0..pairs, threads, work, |_, ()| Ok(()))?;
         }
         Ok(start.elapsed().as_secs_f64())
@@ -120,7 +121,8 @@ fn archive(path: &str, pairs: usize) -> Result<()> {
     let (height, width) = CLIP_SIZE;
     let clip = Clip::new(ClipName::new("noise")?, FRAMES_PER_SAMPLE * pairs, height, width)?;
     let sidecar = repr::Sidecar::default();
-    let representation = Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })?;
+    let representation =
+        Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None })?;
     Ok(std::fs::write(path, ::archive::encode(&representation))?)
 }
 

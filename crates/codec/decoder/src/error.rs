@@ -15,6 +15,14 @@ pub enum DecoderError {
         /// The length it should have.
         expected: usize,
     },
+    /// A class map of another size than the architecture's.
+    #[error("a class map of {found} pixels, the architecture is fed with {expected}")]
+    Map {
+        /// Its pixels.
+        found: usize,
+        /// The pixels it should have.
+        expected: usize,
+    },
     /// No such sample.
     #[error("there is no sample {index}, only {samples}")]
     Sample {

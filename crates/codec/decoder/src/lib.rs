@@ -25,13 +25,14 @@ mod network;
 mod stream;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use frames::{Planes, RgbFrame};
-use repr::{Clip, Correction, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, Sidecar};
+use repr::{ClassMaps, Clip, FRAMES_PER_SAMPLE, QuantizedLatents, Representation, Sidecar};
 
 pub use error::DecoderError;
 pub use kernels::Level;
-pub use network::{Decoded, Network};
+pub use network::{Decoded, Network, SampleInput};
 pub use stream::in_order;
 
 /// A representation, ready to be decoded. Samples may be decoded in any order and from any thread.
@@ -41,6 +42,7 @@ pub struct Decoder {
     sample_dim: usize,
     latents: QuantizedLatents,
     sidecar: Sidecar,
+    maps: Option<Arc<ClassMaps>>,
     clip: Clip,
 }
 
@@ -56,7 +58,8 @@ impl Decoder {
         let network = Network::of_size(&representation.dequantize(), (clip.height(), clip.width()), level);
         let (latents, sidecar) = (representation.latents.clone(), representation.sidecar.clone());
         let sample_dim = representation.architecture.sample_dim();
-        Self { network, sample_dim, latents, sidecar, clip }
+        let maps = representation.maps.clone();
+        Self { network, sample_dim, latents, sidecar, maps, clip }
     }
 
     /// The clip that the representation stands for.
@@ -66,8 +69,7 @@ impl Decoder {
 
     /// The two frames of a sample as the architecture makes them, `[3, height, width]` RGB in [0, 255], before resampling.
     pub fn decode_native(&self, sample: usize) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
-        let (latent, corrections) = self.sample(sample)?;
-        self.network.native(&latent, corrections)
+        self.with_input(sample, |input| self.network.native(input))
     }
 
     /// The two frames of a sample at the clip's size.
@@ -77,8 +79,7 @@ impl Decoder {
 
     /// What [`decode_native`](Self::decode_native) and [`decode`](Self::decode) give, in the time of one of them.
     pub fn decode_both(&self, sample: usize) -> Result<Decoded, DecoderError> {
-        let (latent, corrections) = self.sample(sample)?;
-        self.network.both(&latent, corrections)
+        self.with_input(sample, |input| self.network.both(input))
     }
 
     /// Decodes a range of samples on up to `threads` threads and hands them to `sink` in order, on the calling thread, while
@@ -98,14 +99,19 @@ impl Decoder {
         sample: usize,
         used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>,
     ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
-        let (latent, corrections) = self.sample(sample)?;
-        self.network.frames(&latent, corrections, used)
+        self.with_input(sample, |input| self.network.frames(input, used))
     }
 
-    /// What a sample is made from: its latents, corrected, and the corrections of its frames.
-    fn sample(&self, sample: usize) -> Result<(Vec<f32>, &[Correction]), DecoderError> {
+    /// Hands on what a sample is made from: its latents, corrected, its class map, and the corrections of its frames.
+    fn with_input<T>(
+        &self,
+        sample: usize,
+        decode: impl FnOnce(SampleInput<'_>) -> Result<T, DecoderError>,
+    ) -> Result<T, DecoderError> {
         let corrections = self.sidecar.of(sample);
-        let latent = self.latents.sample(sample, self.sample_dim, corrections);
-        Ok((latent.ok_or(DecoderError::Sample { index: sample, samples: self.clip.samples() })?, corrections))
+        let latents = self.latents.sample(sample, self.sample_dim, corrections);
+        let latents = latents.ok_or(DecoderError::Sample { index: sample, samples: self.clip.samples() })?;
+        let map = self.maps.as_ref().and_then(|maps| maps.map(sample)).unwrap_or_default();
+        decode(SampleInput { latents: &latents, map, corrections })
     }
 }

@@ -7,7 +7,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use frames::{Planes, RgbFrame};
-use kernels::{Bicubic, Conv, Level, Linear, Rows, Skip, Upsample, copy_row, residual_sin_row, rgb_row};
+use kernels::{
+    Bicubic, Carrier, CarrierImage, Classes, Conv, Level, Linear, Nonlinearity, Rows, Skip, Upsample, copy_row,
+    end_row, residual_sin_row, rgb_row, sum_row,
+};
 use repr::{Convolution, Correction, FRAMES_PER_SAMPLE, Graph, Operation, Tensors};
 
 use crate::correction::{Amounts, Cosines};
@@ -23,7 +26,9 @@ pub struct Network {
     /// Frames that a latent stands for.
     frames: usize,
     /// Makes the first activation of a latent that is not one itself.
-    stem: Option<Linear>,
+    stem: Stem,
+    /// Makes the first frame, where it is no head.
+    carrier: Option<Carrier>,
     /// In order of evaluation: the first activation, the layers, the RGB heads, their resampled columns.
     nodes: Vec<RowNode>,
     cosines: Cosines,
@@ -41,6 +46,34 @@ pub struct Decoded {
     pub frames: [RgbFrame; FRAMES_PER_SAMPLE],
 }
 
+/// How the first activation comes about.
+enum Stem {
+    /// It is the latent.
+    Latent,
+    /// `sin(linear(latent))`.
+    Linear(Linear),
+    /// A linear layer at each pixel of a class map of so many pixels, and of so many of the latent's values.
+    Classes { layer: Classes, pixels: usize, numbers: usize },
+}
+
+/// What a sample is decoded from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SampleInput<'a> {
+    /// Its latents, one behind the other.
+    pub latents: &'a [f32],
+    /// Its class map, `[rows, columns]`; nothing where the architecture is fed with none.
+    pub map: &'a [u8],
+    /// Those of its frames, of one valid sample.
+    pub corrections: &'a [Correction],
+}
+
+impl<'a> SampleInput<'a> {
+    /// Latents alone.
+    pub fn of(latents: &'a [f32]) -> Self {
+        Self { latents, ..Self::default() }
+    }
+}
+
 /// One step of the network, with the shape of what it computes.
 struct RowNode {
     operation: RowOperation,
@@ -54,10 +87,14 @@ struct RowNode {
 }
 
 enum RowOperation {
-    /// `sin(linear(latent))`, or the latent.
+    /// A row of the first activation.
     Stem,
     /// A bare convolution.
     Conv(Conv),
+    /// `f(conv(input))`.
+    End(Conv, Nonlinearity),
+    /// `x + conv(input)`.
+    Sum { conv: Conv, x: usize },
     /// `f(pixel_shuffle(conv(input)) + upsample(skip))`.
     Stage { conv: Conv, upsample: Upsample, skip: Option<usize> },
     /// `x + gain * sin(conv(input))`.
@@ -71,8 +108,9 @@ enum RowOperation {
 impl RowNode {
     fn conv(&self) -> Option<&Conv> {
         match &self.operation {
-            RowOperation::Conv(conv) | RowOperation::Rgb(conv) => Some(conv),
+            RowOperation::Conv(conv) | RowOperation::End(conv, _) | RowOperation::Rgb(conv) => Some(conv),
             RowOperation::Stage { conv, .. } | RowOperation::Residual { conv, .. } => Some(conv),
+            RowOperation::Sum { conv, .. } => Some(conv),
             RowOperation::Stem | RowOperation::Columns => None,
         }
     }
@@ -88,7 +126,7 @@ impl RowNode {
         match self.operation {
             RowOperation::Stem => [None, None],
             RowOperation::Stage { skip, .. } => [input, skip.map(|skip| (skip, 1))],
-            RowOperation::Residual { x, .. } => [input, Some((x, 0))],
+            RowOperation::Residual { x, .. } | RowOperation::Sum { x, .. } => [input, Some((x, 0))],
             _ => [input, None],
         }
     }
@@ -96,7 +134,10 @@ impl RowNode {
 
 /// Sliding windows and working room for one latent.
 struct Workspace {
+    /// The first activation, or what the pixels of one of its channels share.
     stem: Vec<f32>,
+    map: Vec<u8>,
+    carrier: Option<CarrierImage>,
     rows: Vec<Rows>,
     conv: Vec<f32>,
     blend: Vec<f32>,
@@ -137,14 +178,14 @@ impl Builder<'_> {
     /// Adds what the nodes of a graph compute; returns the index of the last one, the heads.
     fn layers(&mut self, graph: &Graph) -> usize {
         let first = match &graph.nodes()[0] {
-            node if matches!(node.operation, Operation::Stem { .. }) => node.output,
+            node if matches!(node.operation, Operation::Stem { .. } | Operation::Classes { .. }) => node.output,
             node => node.input,
         };
         let mut last = self.push(RowOperation::Stem, 0, first.channels, Some((first.height, first.width)));
         for node in graph.nodes() {
             let (channels, size) = (node.output.channels, Some((node.output.height, node.output.width)));
             last = match &node.operation {
-                Operation::Stem { .. } => last,
+                Operation::Stem { .. } | Operation::Classes { .. } => last,
                 Operation::Stage { conv, skip, upscale, nonlinearity } => {
                     let conv = self.conv(*conv);
                     let skip = match skip {
@@ -163,7 +204,14 @@ impl Builder<'_> {
                     let operation = RowOperation::Residual { conv: self.conv(*second), gain: *gain, x: last };
                     self.push(operation, hidden, channels, None)
                 }
+                Operation::Residual { first, second, nonlinearity } => {
+                    let operation = RowOperation::End(self.conv(*first), *nonlinearity);
+                    let hidden = self.push(operation, last, first.outputs, None);
+                    self.push(RowOperation::Sum { conv: self.conv(*second), x: last }, hidden, channels, None)
+                }
                 Operation::Heads { heads, gain } => {
+                    // A carrier's frame lies before those of the heads.
+                    let channels = if graph.carrier().is_some() { channels + 3 } else { channels };
                     self.push(RowOperation::Rgb(self.convs(heads, *gain)), last, channels, None)
                 }
             };
@@ -199,10 +247,21 @@ impl Network {
         let (graph, latent_dim, frames) = (architecture.graph(), architecture.latent_dim(), architecture.frames());
         let stem = match graph.nodes()[0].operation {
             Operation::Stem { linear } => {
-                Some(Linear::new(&parameters[linear.weight], &parameters[linear.bias], latent_dim))
+                Stem::Linear(Linear::new(&parameters[linear.weight], &parameters[linear.bias], latent_dim))
             }
-            _ => None,
+            Operation::Classes { linear, classes } => {
+                let node = &graph.nodes()[0];
+                let size = (node.output.height, node.output.width);
+                let layer = Classes::new(&parameters[linear.weight], &parameters[linear.bias], classes, size);
+                Stem::Classes { layer, pixels: size.0 * size.1, numbers: node.input.channels }
+            }
+            _ => Stem::Latent,
         };
+        let carrier = graph.carrier().map(|node| {
+            let (weight, bias) = (&parameters[node.linear.weight], &parameters[node.linear.bias]);
+            let coarse = (node.height, node.width);
+            Carrier::new(weight, bias, node.linear.inputs, coarse, architecture.output_size())
+        });
         let mut builder = Builder { parameters, nodes: Vec::new() };
         let rgb = builder.layers(graph);
         builder.push(RowOperation::Columns, rgb, 3 * frames, Some((architecture.output_size().0, size.1)));
@@ -216,6 +275,7 @@ impl Network {
             latent_dim,
             frames,
             stem,
+            carrier,
             nodes,
             cosines: Cosines::new(level, architecture.output_size()),
             bicubic: Bicubic::new(level, architecture.output_size(), size),
@@ -233,13 +293,9 @@ impl Network {
 
     /// The two frames `[3, height, width]` of a sample as the architecture makes them from its latents, RGB in [0, 255], moved by
     /// the frame part of `corrections` (those of one valid sample), which may lead out of that range.
-    pub fn native(
-        &self,
-        latents: &[f32],
-        corrections: &[Correction],
-    ) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
+    pub fn native(&self, input: SampleInput<'_>) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
         let mut native = self.native_room();
-        self.run(latents, corrections, |work, first| {
+        self.run(input, |work, first| {
             for y in 0..self.native_height() {
                 self.native_row(work, y, &mut native[first..][..self.frames]);
             }
@@ -251,12 +307,11 @@ impl Network {
     /// `used` give their memory.
     pub fn frames(
         &self,
-        latents: &[f32],
-        corrections: &[Correction],
+        input: SampleInput<'_>,
         used: Option<[RgbFrame; FRAMES_PER_SAMPLE]>,
     ) -> Result<[RgbFrame; FRAMES_PER_SAMPLE], DecoderError> {
         let mut enlarged = self.enlarged_room(used);
-        self.run(latents, corrections, |work, first| {
+        self.run(input, |work, first| {
             for y in 0..self.bicubic.height() {
                 self.enlarged_row(work, y, &mut enlarged[first..][..self.frames]);
             }
@@ -265,9 +320,9 @@ impl Network {
     }
 
     /// What [`native`](Self::native) and [`frames`](Self::frames) give, of one evaluation.
-    pub fn both(&self, latents: &[f32], corrections: &[Correction]) -> Result<Decoded, DecoderError> {
+    pub fn both(&self, input: SampleInput<'_>) -> Result<Decoded, DecoderError> {
         let (mut native, mut enlarged) = (self.native_room(), self.enlarged_room(None));
-        self.run(latents, corrections, |work, first| {
+        self.run(input, |work, first| {
             let mut next = 0;
             for y in 0..self.native_height() {
                 self.native_row(work, y, &mut native[first..][..self.frames]);
@@ -335,26 +390,41 @@ impl Network {
 
     /// Evaluates the stem of each of a sample's latents in a free workspace and hands it to `body`, with the first frame that it
     /// stands for.
-    fn run(
-        &self,
-        latents: &[f32],
-        corrections: &[Correction],
-        mut body: impl FnMut(&mut Workspace, usize),
-    ) -> Result<(), DecoderError> {
+    fn run(&self, input: SampleInput<'_>, mut body: impl FnMut(&mut Workspace, usize)) -> Result<(), DecoderError> {
+        let SampleInput { latents, map, corrections } = input;
         let expected = self.latent_dim * FRAMES_PER_SAMPLE / self.frames;
         if latents.len() != expected {
             return Err(DecoderError::Latent { found: latents.len(), expected });
+        }
+        let expected = if let Stem::Classes { pixels, .. } = self.stem { pixels } else { 0 };
+        if map.len() != expected {
+            return Err(DecoderError::Map { found: map.len(), expected });
         }
         // A workspace in the pool is idle, so a panic elsewhere leaves it usable.
         let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = pool().pop();
         let mut work = idle.unwrap_or_else(|| self.workspace());
+        work.map.clear();
+        work.map.extend_from_slice(map);
         for (latent, first) in latents.chunks(self.latent_dim).zip((0..).step_by(self.frames)) {
             work.rows.iter_mut().for_each(Rows::restart);
             work.amounts = Amounts::new(corrections, first..first + self.frames);
-            match &self.stem {
-                Some(stem) => stem.sin(self.level, latent, &mut work.stem),
-                None => work.stem.copy_from_slice(latent),
+            let numbers = match &self.stem {
+                Stem::Linear(stem) => {
+                    stem.sin(self.level, latent, &mut work.stem);
+                    latent.len()
+                }
+                Stem::Classes { layer, numbers, .. } => {
+                    layer.base(&latent[..*numbers], &mut work.stem);
+                    *numbers
+                }
+                Stem::Latent => {
+                    work.stem.copy_from_slice(latent);
+                    latent.len()
+                }
+            };
+            if let (Some(carrier), Some(image)) = (&self.carrier, &mut work.carrier) {
+                carrier.begin(self.level, &latent[numbers..], image);
             }
             body(&mut work, first);
         }
@@ -368,8 +438,14 @@ impl Network {
         let conv = |node: &RowNode| node.conv().map_or(0, |conv| conv.row_len(input_width(node)));
         let longest = |len: &dyn Fn(&RowNode) -> usize| self.nodes.iter().map(len).max().unwrap_or(0);
         let stem = &self.nodes[0];
+        let values = match &self.stem {
+            Stem::Classes { layer, .. } => layer.outputs(),
+            Stem::Latent | Stem::Linear(_) => stem.channels * stem.height * stem.width,
+        };
         Workspace {
-            stem: vec![0.0; stem.channels * stem.height * stem.width],
+            stem: vec![0.0; values],
+            map: Vec::new(),
+            carrier: self.carrier.as_ref().map(Carrier::room),
             rows: self.nodes.iter().map(rows).collect(),
             conv: vec![0.0; longest(&conv)],
             blend: vec![0.0; longest(&|node| Upsample::blend_len(input_width(node)))],
@@ -385,7 +461,7 @@ impl Network {
             for (source, reach) in self.nodes[node].sources().into_iter().flatten() {
                 self.advance(work, source, (y + reach + 1).min(self.nodes[source].height));
             }
-            let Workspace { stem, rows, conv: values, blend, amounts } = &mut *work;
+            let Workspace { stem, map, carrier, rows, conv: values, blend, amounts } = &mut *work;
             let (before, rest) = rows.split_at_mut(node);
             let out = &mut rest[0];
             if let Some(conv) = self.nodes[node].conv() {
@@ -394,11 +470,17 @@ impl Network {
             match operation {
                 RowOperation::Stem => {
                     let mut row = out.push();
+                    if let Stem::Classes { layer, .. } = &self.stem {
+                        layer.row(stem, &map[y * width..][..*width], y, row);
+                        continue;
+                    }
                     for c in 0..row.channels() {
                         row.channel(c).copy_from_slice(&stem[(c * height + y) * width..][..*width]);
                     }
                 }
                 RowOperation::Conv(_) => copy_row(values, out.push()),
+                RowOperation::End(_, nonlinearity) => end_row(self.level, *nonlinearity, values, out.push()),
+                RowOperation::Sum { x, .. } => sum_row(self.level, values, &before[*x], y, out.push()),
                 RowOperation::Stage { upsample, skip, .. } => {
                     let skip = skip.map(|skip| &before[skip]);
                     for phase in 0..upsample.factor() {
@@ -410,7 +492,13 @@ impl Network {
                 }
                 RowOperation::Rgb(_) => {
                     let mut row = out.push();
-                    rgb_row(self.level, values, row.reborrow());
+                    if let (Some(layer), Some(image)) = (&self.carrier, &*carrier) {
+                        let [carried, behind] = row.split(3);
+                        layer.row(self.level, image, y, carried);
+                        rgb_row(self.level, values, behind);
+                    } else {
+                        rgb_row(self.level, values, row.reborrow());
+                    }
                     self.cosines.add(amounts, y, &mut row);
                 }
                 RowOperation::Columns => self.bicubic.columns(&before[*input], y, out.push()),

@@ -1,6 +1,6 @@
 //! The same bytes at every instruction level and for any number of threads; and what is refused.
 
-use decoder::{Decoder, DecoderError, Level, Network, in_order};
+use decoder::{Decoder, DecoderError, Level, Network, SampleInput, in_order};
 use repr::{
     Architecture, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity, QuantizedLatents,
     QuantizedTensor, Refine, Representation, RepresentationParts, Sidecar, Stage, Stem,
@@ -53,7 +53,7 @@ fn parts_of(table: LayerTable, step: f32) -> RepresentationParts {
     let values = (0..architecture.sample_dim() * clip.samples()).map(|j| integer(99, j) as u8).collect();
     let dim = architecture.latent_dim();
     let latents = QuantizedLatents { minimum: vec![-1.0; dim], step: vec![1.0 / 128.0; dim], values };
-    RepresentationParts { architecture, clip, parameters, latents, sidecar: Sidecar::default() }
+    RepresentationParts { architecture, clip, parameters, latents, sidecar: Sidecar::default(), maps: None }
 }
 
 fn representation(step: f32) -> Representation {
@@ -192,7 +192,7 @@ fn what_does_not_fit_is_refused() {
     }
 
     let network = |size| Network::new(&good.dequantize(), size, Level::detect());
-    let latent = network((10, 10)).unwrap().native(&[0.0; 7], &[]).err();
+    let latent = network((10, 10)).unwrap().native(SampleInput::of(&[0.0; 7])).err();
     assert_eq!(latent, Some(DecoderError::Latent { found: 7, expected: 6 }));
     assert!(matches!(network((0, 10)), Err(DecoderError::Frame(_))));
 }
@@ -203,13 +203,13 @@ fn samples_do_not_influence_each_other() {
     let good = representation(1.0 / 128.0);
     let fresh = Decoder::new(&good).decode(1).unwrap();
     let network = Network::new(&good.dequantize(), (47, 83), Level::detect()).unwrap();
-    let decode = |latent: &[f32]| network.frames(latent, &[], None).unwrap();
+    let decode = |latent: &[f32]| network.frames(SampleInput::of(latent), None).unwrap();
     decode(&[f32::NAN; 6]);
-    network.native(&[f32::INFINITY; 6], &[]).unwrap();
+    network.native(SampleInput::of(&[f32::INFINITY; 6])).unwrap();
     assert_eq!(decode(&good.latents.sample(1, 6, &[]).unwrap()), fresh);
 
     let mut seen = 0;
-    let work = |_, used: Option<_>| network.frames(&good.latents.sample(1, 6, &[]).unwrap(), &[], used);
+    let work = |_, used: Option<_>| network.frames(SampleInput::of(&good.latents.sample(1, 6, &[]).unwrap()), used);
     in_order(0..6, 2, work, |_, frames| {
         assert_eq!(*frames, fresh);
         seen += 1;

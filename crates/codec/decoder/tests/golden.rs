@@ -30,13 +30,13 @@ fn small_networks_match_torch() {
         let camera: Vec<String> = serde_json::from_value(case["camera"].clone()).unwrap();
 
         let network = Network::new(&parameters, size, Level::detect()).unwrap();
-        for (found, expected) in network.native(&latent, &[]).unwrap().iter().zip(&native) {
+        for (found, expected) in network.native(decoder::SampleInput::of(&latent)).unwrap().iter().zip(&native) {
             assert_eq!(found.data().len(), expected.len());
             let error = found.data().iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(error < 2e-3, "native, off by {error}");
         }
         let (mut bytes, mut equal) = (0, 0);
-        for (found, expected) in network.frames(&latent, &[], None).unwrap().iter().zip(&camera) {
+        for (found, expected) in network.frames(decoder::SampleInput::of(&latent), None).unwrap().iter().zip(&camera) {
             assert_eq!(2 * found.data().len(), expected.len());
             for (i, &byte) in found.data().iter().enumerate() {
                 let expected = u8::from_str_radix(&expected[2 * i..2 * i + 2], 16).unwrap();

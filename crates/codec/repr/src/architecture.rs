@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::RepresentationError;
 use crate::graph::{ArchitectureError, Graph, Parameter};
-use crate::table::{FRAMES_PER_SAMPLE, LayerTable};
+use crate::maps::MapShape;
+use crate::table::{FRAMES_PER_SAMPLE, LayerTable, Stem};
 
 /// A decoder: a layer table within the limits, and its graph. Written and read as the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,16 @@ impl Architecture {
     /// Values of a latent.
     pub fn latent_dim(&self) -> usize {
         self.table.latent_dim
+    }
+
+    /// The class maps that so many samples are fed with, if any are.
+    ///
+    /// # Errors
+    ///
+    /// More pixels than [`limits::MAP_PIXELS`](crate::limits::MAP_PIXELS).
+    pub fn map_shape(&self, samples: usize) -> Result<Option<MapShape>, RepresentationError> {
+        let Stem { height, width, classes, .. } = self.table.stem;
+        if classes == 0 { Ok(None) } else { MapShape::new(samples, height, width, classes).map(Some) }
     }
 
     /// Frames that a latent stands for, 1 or 2.
@@ -85,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::graph::{Activation, Operation, ParameterKind, ParameterRole};
-    use crate::table::{Head, Layer, Refine, Stage, Stem};
+    use crate::table::{Head, Layer, Refine, Stage};
 
     fn reference() -> Architecture {
         Architecture::new(LayerTable::reference(36, 28)).unwrap()

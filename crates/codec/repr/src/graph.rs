@@ -89,8 +89,8 @@ pub enum Operation {
     },
 }
 
-/// What makes the first frame of a pair, see [`Carrier`]: `linear(coefficients)`, `[3, height, width]` in row-major order, RGB in units
-/// of 0 to 1, enlarged.
+/// What makes the first frame of a pair, see [`Carrier`]: `linear(coefficients)`, `[3, height, width]` in row-major order, enlarged;
+/// RGB is 127.5 plus 255 times that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CarrierNode {
     /// From the last values of a latent; the bias is the base image.
@@ -196,6 +196,8 @@ pub struct Parameter {
     /// How many consecutive rows (of `shape[0]`) make up one channel: those that a pixel shuffle spreads over the pixels, or
     /// the stem over its grid.
     pub phases: usize,
+    /// Columns of the grid that the stem spreads those rows over; 1 elsewhere.
+    pub columns: usize,
 }
 
 impl Parameter {
@@ -364,7 +366,7 @@ impl Walk {
         let mut walk = Self { graph, at: latent, stages: 0, refines: 0, blocks: 0 };
         let linear = walk.convolution("stem".into(), ParameterRole::Stem, [table.latent_dim, values, 1], 1, latent);
         // Its rows are grouped by channel as those before a pixel shuffle are.
-        walk.phases(linear, height * width);
+        walk.phases(linear, height * width, width);
         walk.node(Operation::Stem { linear }, stem);
         Ok(walk)
     }
@@ -372,7 +374,7 @@ impl Walk {
     /// The values of a latent that are a carrier's, if it has one that can be.
     fn check_carrier(table: &LayerTable) -> Result<usize, ArchitectureError> {
         let Some(Carrier { coefficients, height, width }) = table.carrier else { return Ok(0) };
-        in_range("carrier.coefficients", coefficients, 1, table.latent_dim)?;
+        in_range("carrier.coefficients", coefficients, 1, table.latent_dim.saturating_sub(1))?;
         in_range("carrier.height", height, 1, limits::SIDE)?;
         in_range("carrier.width", width, 1, limits::SIDE)?;
         in_range("frames beside a carrier", table.frames, 2, 2)?;
@@ -392,7 +394,7 @@ impl Walk {
         let latent = Activation { channels: coefficients, height: 1, width: 1 };
         let dimensions = [coefficients, 3 * height * width, 1];
         let linear = self.convolution("carrier".into(), ParameterRole::Stem, dimensions, 1, latent);
-        self.phases(linear, height * width);
+        self.phases(linear, height * width, width);
         self.graph.carrier = Some(CarrierNode { linear, height, width });
     }
 
@@ -411,7 +413,7 @@ impl Walk {
                 let (name, phases) = (format!("blocks.{}", self.stages), upscale * upscale);
                 let dimensions = [input.channels, channels * phases, kernel];
                 let conv = self.convolution(name, ParameterRole::Hidden, dimensions, 1, input);
-                self.phases(conv, phases);
+                self.phases(conv, phases, 1);
                 let name = format!("skips.{}", self.stages);
                 let skip = match (skip, channels == input.channels) {
                     (false, _) => Skip::None,
@@ -501,14 +503,15 @@ impl Walk {
 
     fn parameter(&mut self, name: String, shape: Vec<usize>, role: ParameterRole, kind: ParameterKind) -> ParameterId {
         let id = ParameterId(self.graph.parameters.len());
-        self.graph.parameters.push(Parameter { id, name, shape, role, kind, phases: 1 });
+        self.graph.parameters.push(Parameter { id, name, shape, role, kind, phases: 1, columns: 1 });
         id
     }
 
-    /// Says that so many rows of a convolution make up one channel.
-    fn phases(&mut self, convolution: Convolution, phases: usize) {
+    /// Says that so many rows of a convolution make up one channel, on a grid of so many columns.
+    fn phases(&mut self, convolution: Convolution, phases: usize, columns: usize) {
         for id in [convolution.weight, convolution.bias] {
-            self.graph.parameters[id.index()].phases = phases;
+            let parameter = &mut self.graph.parameters[id.index()];
+            (parameter.phases, parameter.columns) = (phases, columns);
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The quantized decoder, the quantized latents and the clip they stand for.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::architecture::Architecture;
 use crate::clip::Clip;
 use crate::error::{RepresentationError, invalid};
 use crate::graph::Parameter;
 use crate::limits;
+use crate::maps::ClassMaps;
 use crate::quantize::{MAX_BITS, MIN_BITS};
 use crate::quantized::{QuantizedLatents, QuantizedTensor};
 use crate::sidecar::{Correction, Sidecar};
@@ -28,6 +30,8 @@ pub struct RepresentationParts {
     pub latents: QuantizedLatents,
     /// What single samples have been moved by.
     pub sidecar: Sidecar,
+    /// A class map for each sample, where the decoder is fed with them.
+    pub maps: Option<Arc<ClassMaps>>,
 }
 
 /// Everything `inflate` needs: [`RepresentationParts`] that fit together and lie within their limits.
@@ -52,6 +56,10 @@ impl Representation {
         }
         expected.iter().zip(&parts.parameters).try_for_each(|(parameter, tensor)| check_tensor(parameter, tensor))?;
         check_latents(&parts)?;
+        let shape = parts.architecture.map_shape(parts.clip.samples())?;
+        if shape.as_ref() != parts.maps.as_ref().map(|maps| maps.shape()) {
+            return invalid("class maps that are not those that the architecture is fed with".into());
+        }
         check_corrections(&parts, parts.sidecar.corrections().len(), parts.sidecar.corrections())?;
         Ok(Self(parts))
     }
@@ -160,6 +168,7 @@ mod tests {
             architecture,
             clip: clip(13),
             sidecar: Sidecar::default(),
+            maps: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The decoder's arithmetic on the processor: what `inflate` runs. Fixed arithmetic, no I/O, nothing about architectures or
 //! files, no allocation while running.
 //!
-//! - layers: [`Linear`], [`Classes`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`rgb_row`], [`copy_row`]; [`sin`], [`gelu`] and [`sigmoid255`]
+//! - layers: [`Linear`], [`Classes`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`sum_row`], [`end_row`], [`rgb_row`],
+//!   [`copy_row`], [`Carrier`]; [`sin`], [`gelu`] and [`sigmoid255`]
 //!   of single values; [`Nonlinearity`] and [`Skip`], the choices that layers have;
 //! - the way to the clip's size and to bytes: [`Bicubic`], whose weights are [`taps`];
 //! - rows, of which everything consists: [`Rows`], [`RowMut`], [`Aligned`], [`row_stride`], [`MARGIN`];
@@ -35,6 +36,7 @@
 //! ```
 
 mod bicubic;
+mod carrier;
 mod classes;
 mod conv;
 mod elementwise;
@@ -46,6 +48,7 @@ pub mod simd;
 mod stage;
 
 pub use bicubic::{Bicubic, Tap, taps};
+pub use carrier::{Carrier, CarrierImage};
 pub use classes::{Classes, PLACES, place};
 pub use conv::{Conv, MAX_KERNEL, row_stride};
 pub use elementwise::{gelu, sigmoid255, sin};
@@ -53,4 +56,4 @@ pub use layer::{Nonlinearity, Skip};
 pub use linear::Linear;
 pub use rows::{Aligned, MARGIN, RowMut, Rows};
 pub use simd::Level;
-pub use stage::{MAX_UPSCALE, Upsample, copy_row, residual_sin_row, rgb_row};
+pub use stage::{MAX_UPSCALE, Upsample, copy_row, end_row, residual_sin_row, rgb_row, sum_row};

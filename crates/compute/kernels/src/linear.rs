@@ -4,7 +4,7 @@ use crate::math::sin_vector;
 use crate::rows::Aligned;
 use crate::simd::{Kernel, Level, MAX_LANES, Simd};
 
-/// A linear layer followed by sin.
+/// A linear layer, followed by sin or by nothing.
 pub struct Linear {
     inputs: usize,
     outputs: usize,
@@ -38,17 +38,26 @@ impl Linear {
     /// If a length does not fit.
     pub fn sin(&self, level: Level, input: &[f32], out: &mut [f32]) {
         assert_eq!((input.len(), out.len()), (self.inputs, self.outputs));
-        level.run(LinearSin { linear: self, input, out });
+        level.run(LinearRow::<true> { linear: self, input, out });
+    }
+
+    /// `out = weight * input + bias`.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn sums(&self, level: Level, input: &[f32], out: &mut [f32]) {
+        assert_eq!((input.len(), out.len()), (self.inputs, self.outputs));
+        level.run(LinearRow::<false> { linear: self, input, out });
     }
 }
 
-struct LinearSin<'a> {
+struct LinearRow<'a, const SIN: bool> {
     linear: &'a Linear,
     input: &'a [f32],
     out: &'a mut [f32],
 }
 
-impl Kernel for LinearSin<'_> {
+impl<const SIN: bool> Kernel for LinearRow<'_, SIN> {
     type Output = ();
 
     #[inline(always)]
@@ -61,7 +70,8 @@ impl Kernel for LinearSin<'_> {
             for (&value, weights) in self.input.iter().zip(group.chunks_exact(MAX_LANES)) {
                 sum = s.fma(s.splat(value), s.load(&weights[first % MAX_LANES..]), sum);
             }
-            s.store(sin_vector(s, sum), &mut self.out[first..]);
+            let value = if SIN { sin_vector(s, sum) } else { sum };
+            s.store(value, &mut self.out[first..]);
         }
     }
 }

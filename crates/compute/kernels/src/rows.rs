@@ -166,6 +166,12 @@ impl RowMut<'_> {
         RowMut { data: self.data, stride: self.stride, width: self.width }
     }
 
+    /// The channels before `first`, and those from it on.
+    pub fn split(&mut self, first: usize) -> [RowMut<'_>; 2] {
+        let (before, behind) = self.data.split_at_mut(first * self.stride);
+        [before, behind].map(|data| RowMut { data, stride: self.stride, width: self.width })
+    }
+
     /// Number of channels.
     pub fn channels(&self) -> usize {
         self.data.len() / self.stride

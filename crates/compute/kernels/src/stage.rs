@@ -292,6 +292,56 @@ pub fn copy_row(conv: &[f32], mut out: RowMut<'_>) {
     }
 }
 
+/// `out = f(conv)`.
+pub fn end_row(level: Level, nonlinearity: Nonlinearity, conv: &[f32], out: RowMut<'_>) {
+    struct EndRow<'a, E>(&'a [f32], RowMut<'a>, PhantomData<E>);
+    impl<E: End> Kernel for EndRow<'_, E> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(conv, mut out, _) = self;
+            for c in 0..out.channels() {
+                let out = out.channel(c);
+                let conv = &conv[c * row_stride(out.len())..][..row_stride(out.len())];
+                for i in (0..out.len()).step_by(S::LANES) {
+                    s.store(E::end(s, s.load(&conv[i..])), &mut out[i..]);
+                }
+            }
+        }
+    }
+    match nonlinearity {
+        Nonlinearity::Sin => level.run(EndRow::<Sine>(conv, out, PhantomData)),
+        Nonlinearity::Gelu => level.run(EndRow::<Gelu>(conv, out, PhantomData)),
+    }
+}
+
+/// `out = conv + x` for row `y` of `x`.
+///
+/// # Panics
+/// If a size does not fit or `x` does not hold the row.
+pub fn sum_row(level: Level, conv: &[f32], x: &Rows, y: usize, out: RowMut<'_>) {
+    struct SumRow<'a>(&'a [f32], &'a [f32], usize, RowMut<'a>);
+    impl Kernel for SumRow<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(conv, row, stride, mut out) = self;
+            for c in 0..out.channels() {
+                let out = out.channel(c);
+                let len = row_stride(out.len());
+                let (conv, row) = (&conv[c * len..][..len], &row[c * stride + MARGIN..][..len]);
+                for i in (0..out.len()).step_by(S::LANES) {
+                    s.store(s.add(s.load(&conv[i..]), s.load(&row[i..])), &mut out[i..]);
+                }
+            }
+        }
+    }
+    assert_eq!(x.channels(), out.channels());
+    level.run(SumRow(conv, x.row(y as isize), x.stride(), out));
+}
+
 /// `out = x + gain * sin(conv)` for row `y` of `x`.
 ///
 /// # Panics

@@ -1,6 +1,6 @@
 //! Distortion where no original is at hand: against the decoder's own frames.
 
-use decoder::{Decoder, DecoderError, Level, Network, in_order};
+use decoder::{Decoder, DecoderError, Level, Network, SampleInput, in_order};
 use repr::Representation;
 
 use crate::source::Source;
@@ -14,12 +14,17 @@ pub fn fidelity(source: &Source, representation: &Representation) -> Result<f64,
     let network = Network::new(source.parameters(), (clip.height(), clip.width()), Level::detect())?;
     let decoder = Decoder::new(representation);
     let (dim, samples) = (architecture.sample_dim(), clip.samples());
+    let maps = source.plain().maps.as_ref();
+    let map = |sample| maps.and_then(|maps| maps.map(sample)).unwrap_or_default();
     let count = SAMPLES.min(samples);
     let (mut sum, mut values) = (0.0, 0usize);
     let work = |i: usize, _: Option<(f64, usize)>| {
         let sample = (2 * i + 1) * samples / (2 * count);
         let latents = source.latents().get(sample * dim..).and_then(|rest| rest.get(..dim)).unwrap_or_default();
-        let pairs = network.native(latents, &[])?.into_iter().zip(decoder.decode_native(sample)?);
+        let pairs = network
+            .native(SampleInput { latents, map: map(sample), corrections: &[] })?
+            .into_iter()
+            .zip(decoder.decode_native(sample)?);
         let (mut sum, mut values) = (0.0, 0);
         for (a, b) in pairs {
             sum += a.data().iter().zip(b.data()).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();

@@ -1,13 +1,14 @@
 //! What a sample's corrections are worth: its distortion by the metric or on the pixels, and what the sum over all samples costs.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use dataset::Dataset;
-use decoder::{Network, in_order};
+use decoder::{Network, SampleInput, in_order};
 use evaluate::squared_error;
 use frames::Planes;
 use metric::{Distortions, PerceptionStack, SampleOutputs, evaluator_input};
-use repr::{Correction, CorrectionTarget, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar};
+use repr::{ClassMaps, Correction, CorrectionTarget, FRAMES_PER_SAMPLE, MAX_AMOUNT, QuantizedLatents, Sidecar};
 
 use crate::candidates::Move;
 use crate::error::EncodeError;
@@ -73,10 +74,17 @@ pub(crate) struct Projection<'a> {
     pub network: Network,
     /// Minima and steps; the integers are the variants'.
     pub latents: QuantizedLatents,
+    pub maps: Option<Arc<ClassMaps>>,
     pub dataset: &'a Dataset,
 }
 
 impl Projection<'_> {
+    /// What a variant of a sample is decoded from, `latent` being its own.
+    pub fn input<'b>(&'b self, sample: usize, latent: &'b [f32], variant: &'b Variant) -> SampleInput<'b> {
+        let map = self.maps.as_ref().and_then(|maps| maps.map(sample)).unwrap_or_default();
+        SampleInput { latents: latent, map, corrections: variant.sidecar.corrections() }
+    }
+
     /// The latents of a variant.
     pub fn latent(&self, variant: &Variant) -> Vec<f32> {
         let (minimum, step) = (self.latents.minimum.clone(), self.latents.step.clone());
@@ -106,8 +114,9 @@ impl Judge<'_> {
                 let work = |i: usize, used: Option<_>| -> Result<_, EncodeError> {
                     let _: Option<[Planes; FRAMES_PER_SAMPLE]> = used;
                     let variant = &variants[i];
-                    let frames =
-                        projection.network.frames(&projection.latent(variant), variant.sidecar.corrections(), None)?;
+                    let frames = projection
+                        .network
+                        .frames(projection.input(sample, &projection.latent(variant), variant), None)?;
                     Ok(frames.each_ref().map(evaluator_input))
                 };
                 in_order(0..variants.len(), threads, work, |i, [first, second]| {
@@ -128,7 +137,7 @@ impl Judge<'_> {
                 let work = |i: usize, _: Option<f64>| -> Result<f64, EncodeError> {
                     let variant = &variants[i];
                     let frames =
-                        projection.network.native(&projection.latent(variant), variant.sidecar.corrections())?;
+                        projection.network.native(projection.input(sample, &projection.latent(variant), variant))?;
                     Ok(squared_error(&frames, projection.dataset.pair(sample)).mean())
                 };
                 in_order(0..variants.len(), threads, work, |_, error| {

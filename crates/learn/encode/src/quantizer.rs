@@ -74,6 +74,7 @@ impl<'a> Quantizer<'a> {
             parameters: tensors.collect(),
             latents: self.latents(lambda),
             sidecar: Sidecar::default(),
+            maps: plain.maps.clone(),
         })?)
     }
 

@@ -80,7 +80,7 @@ impl<'a> Search<'a> {
         }
         let parameters = start.dequantize();
         let network = Network::new(&parameters, (clip.height(), clip.width()), Level::detect())?;
-        let projection = Projection { network, latents: start.latents.clone(), dataset };
+        let projection = Projection { network, latents: start.latents.clone(), maps: start.maps.clone(), dataset };
         let decoder = DifferentiableDecoder::new(&parameters);
         Ok(Self { judge, projection, decoder, start: start.clone(), curvature: curvature.to_vec(), passes })
     }
@@ -201,7 +201,7 @@ impl<'a> Search<'a> {
     fn moves(&self, state: &SearchState, pass: usize, sample: usize, now: &Variant) -> Result<Vec<Move>, EncodeError> {
         if let Judge::Pixels { .. } = self.judge {
             let (latent, original) = (self.projection.latent(now), self.projection.dataset.pair(sample));
-            let decoded = self.projection.network.native(&latent, now.sidecar.corrections())?;
+            let decoded = self.projection.network.native(self.projection.input(sample, &latent, now))?;
             let mut moves = frame_moves(&decoded, original);
             moves.sort_by(|a, b| b.gain.total_cmp(&a.gain));
             moves.truncate(COSINE_TRIALS);

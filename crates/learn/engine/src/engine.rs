@@ -10,7 +10,7 @@ use onnx_burn::OnnxError;
 use ops::Ops;
 use recipe::tables::TrainingTable;
 use recipe::{Grid, RateModel, RateTerm, TrainingStage, Trains};
-use repr::{Architecture, Clip, FRAMES_PER_SAMPLE, Parameter, ParameterKind, ParameterRole};
+use repr::{Architecture, ClassMaps, Clip, FRAMES_PER_SAMPLE, Parameter, ParameterKind, ParameterRole};
 use thiserror::Error;
 
 use crate::host::{HostState, Shapes, number, tensor, to_device, to_host};
@@ -51,6 +51,8 @@ pub struct Setup {
     pub clip_bytes: NonZeroU64,
     /// What holds for the whole run.
     pub training: TrainingTable,
+    /// The class maps that the decoder is fed with, if it is.
+    pub maps: Option<Arc<ClassMaps>>,
 }
 
 /// A step's samples of the original.
@@ -169,12 +171,12 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
             self.costs = None;
         }
         if let (None, Some(rated)) = (&self.costs, &self.state.rated) {
-            let Setup { architecture, clip, training, .. } = &self.setup;
+            let Setup { architecture, clip, training, maps, .. } = &self.setup;
             let rated = to_host(rated);
             if !rated.is_finite() {
                 return Err(EngineError::NotFinite);
             }
-            let rated = rated.quantize(architecture, clip, training.bits, None)?;
+            let rated = rated.quantize(architecture, clip, maps.clone(), training.bits, None)?;
             self.costs = Some(CoderCosts::of(&rated));
         }
         Ok(())
@@ -193,7 +195,7 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
         let shape = [indices.len()];
         let indices = Tensor::<B, 1, Int>::from_data(TensorData::new(indices, shape), &self.device);
         let latents = weights.latents.clone().select(0, indices);
-        let decoded = decode(&self.setup.architecture, &weights.weights, latents);
+        let decoded = decode(&self.setup.architecture, &weights.weights, latents, self.maps(samples));
         let mut loss = Tensor::<B, 1>::zeros([1], &self.device);
         let mut figures = Figures { loss: 0.0, mse: 0.0, distortions: Vec::new() };
         if let Some(pixels) = &stage.loss.pixels {
@@ -256,6 +258,14 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
             }
         }
         (factor * bits, sum)
+    }
+
+    /// The class maps of samples, where the decoder is fed with them.
+    fn maps(&self, samples: &[usize]) -> Option<Tensor<B, 3, Int>> {
+        let maps = self.setup.maps.as_ref()?;
+        let values = samples.iter().filter_map(|&sample| maps.map(sample)).flatten().map(|&class| i32::from(class));
+        let shape = [samples.len(), maps.shape().rows(), maps.shape().columns()];
+        Some(Tensor::from_data(TensorData::new(values.collect(), shape), &self.device))
     }
 
     /// The original pairs, `[n, 6, height, width]`, RGB in 0..1.

@@ -32,6 +32,7 @@
 //!     clip: Clip::new(ClipName::new("drive")?, 4, 16, 24)?,
 //!     clip_bytes: std::num::NonZeroU64::new(10_000).expect("not zero"),
 //!     training: recipe.training().clone(),
+//!     maps: None,
 //! };
 //! let mut engine = Engine::<Autodiff<Flex>>::new(setup, None, None, Default::default());
 //! let stage = &recipe.stages()[0];

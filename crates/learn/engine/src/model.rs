@@ -2,8 +2,8 @@
 //! `decoder` crate, and a test holds the two together.
 
 use burn_core::tensor::backend::Backend;
-use burn_core::tensor::{Tensor, TensorData};
-use ops::{ConvWeights, DecoderOps, RefineLayer, StageLayer};
+use burn_core::tensor::{Int, Tensor, TensorData};
+use ops::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use repr::{Architecture, Convolution, FRAMES_PER_SAMPLE, Node, Operation, ParameterKind};
@@ -48,13 +48,23 @@ pub fn decode<B: DecoderOps>(
     architecture: &Architecture,
     weights: &[Tensor<B, 2>],
     latents: Tensor<B, 2>,
+    maps: Option<Tensor<B, 3, Int>>,
 ) -> Tensor<B, 4> {
     let tensors = |convolution: &Convolution| ConvWeights {
         weight: weights[convolution.weight.index()].clone(),
         bias: weights[convolution.bias.index()].clone(),
     };
     let [n, _] = latents.dims();
-    let first = architecture.graph().nodes()[0].input;
+    let graph = architecture.graph();
+    let first = graph.nodes()[0].input;
+    let carried = graph.carrier().map(|carrier| {
+        let coefficients = carrier.linear.inputs;
+        let ConvWeights { weight, bias } = tensors(&carrier.linear);
+        let own = latents.clone().narrow(1, architecture.latent_dim() - coefficients, coefficients);
+        let coarse = own.matmul(weight.transpose()) + bias.transpose();
+        enlarge(coarse.reshape([n, 3, carrier.height, carrier.width]), architecture.output_size()) + 0.5
+    });
+    let latents = if carried.is_some() { latents.narrow(1, 0, first.channels) } else { latents };
     let mut x = latents.reshape([n, first.channels, first.height, first.width]);
     for Node { operation, output, .. } in architecture.graph().nodes() {
         x = match operation {
@@ -63,6 +73,17 @@ pub fn decode<B: DecoderOps>(
                 let latents = x.reshape([n, linear.inputs]);
                 let sums = latents.matmul(weight.transpose()) + bias.transpose();
                 sums.sin().reshape([n, output.channels, output.height, output.width])
+            }
+            Operation::Classes { linear, classes } => {
+                let shape = [n, output.height, output.width];
+                let maps = maps.clone().unwrap_or_else(|| Tensor::zeros(shape, &x.device()));
+                let inputs = ClassInputs { maps, classes: *classes, numbers: x.reshape([n, first.channels]) };
+                B::classes(inputs, tensors(linear))
+            }
+            Operation::Residual { first, second, nonlinearity } => {
+                let (kernel, dilation, nonlinearity) = (first.kernel, first.dilation, *nonlinearity);
+                let (first, second) = (tensors(first), tensors(second));
+                B::residual(x, ResidualLayer { first, second, kernel, dilation, nonlinearity })
             }
             Operation::Stage { conv, skip, upscale, nonlinearity } => {
                 let (skip, upscale, nonlinearity) = (skip.as_ref().map(tensors), *upscale, *nonlinearity);
@@ -84,8 +105,25 @@ pub fn decode<B: DecoderOps>(
             }
         };
     }
+    if let Some(carried) = carried {
+        x = Tensor::cat(vec![carried, x], 1);
+    }
     let [_, _, height, width] = x.dims();
     x.reshape([n / architecture.latents_per_sample(), 3 * FRAMES_PER_SAMPLE, height, width])
+}
+
+/// Enlarges `[n, c, h, w]` bicubically, the columns first.
+fn enlarge<B: Backend>(x: Tensor<B, 4>, (height, width): (usize, usize)) -> Tensor<B, 4> {
+    let along = |x: Tensor<B, 4>, to: usize| {
+        let [n, c, h, from] = x.dims();
+        let mut matrix = vec![0.0; from * to];
+        for (i, tap) in kernels::taps(from, to).iter().enumerate() {
+            tap.index.iter().zip(tap.weight).for_each(|(&at, weight)| matrix[at * to + i] += weight);
+        }
+        let matrix = Tensor::<B, 2>::from_data(TensorData::new(matrix, [from, to]), &x.device());
+        x.reshape([n * c * h, from]).matmul(matrix).reshape([n, c, h, to])
+    };
+    along(along(x, width).swap_dims(2, 3), height).swap_dims(2, 3)
 }
 
 #[cfg(test)]
@@ -114,7 +152,7 @@ mod tests {
     }
 
     fn loss<B: DecoderOps>(architecture: &Architecture, parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 1> {
-        let frames = decode(architecture, &parameters.weights, parameters.latents.clone());
+        let frames = decode(architecture, &parameters.weights, parameters.latents.clone(), None);
         let [n, c, h, w] = frames.dims();
         // A different weight for every value, so that no error cancels.
         let weights: Vec<f32> = (0..n * c * h * w).map(|i| ((i * 31 % 17) as f32 - 8.0) / 8.0).collect();
@@ -157,7 +195,7 @@ mod tests {
         let device = Default::default();
         for architecture in architectures() {
             let parameters: Parameters<Tensor<Flex, 2>> = initialize(&architecture, 2, 0.5, 5, &device);
-            let frames = decode(&architecture, &parameters.weights, parameters.latents.clone());
+            let frames = decode(&architecture, &parameters.weights, parameters.latents.clone(), None);
             let (height, width) = architecture.output_size();
             assert_eq!(frames.dims(), [2, 6, height, width]);
             let frames: Vec<f32> = frames.into_data().iter().collect();
@@ -167,7 +205,7 @@ mod tests {
             let network = decoder::Network::new(&tensors, (12, 18), kernels::Level::detect()).unwrap();
             let expected: Vec<f32> = latents
                 .chunks(architecture.sample_dim())
-                .flat_map(|latents| network.native(latents, &[]).unwrap())
+                .flat_map(|latents| network.native(decoder::SampleInput::of(latents)).unwrap())
                 .flat_map(|planes| planes.into_data())
                 .collect();
             assert_eq!(frames.len(), expected.len());

@@ -1,8 +1,10 @@
 //! From what training leaves to a representation: quantization to the archive's grids.
 
+use std::sync::Arc;
+
 use repr::{
-    Architecture, Clip, QuantizeError, Representation, RepresentationError, RepresentationParts, Sidecar, Tensors,
-    TensorsError, quantize_latents, quantize_tensor, quantize_to_step,
+    Architecture, ClassMaps, Clip, QuantizeError, Representation, RepresentationError, RepresentationParts, Sidecar,
+    Tensors, TensorsError, quantize_latents, quantize_tensor, quantize_to_step,
 };
 use thiserror::Error;
 
@@ -45,6 +47,7 @@ impl Parameters<Vec<f32>> {
         &self,
         architecture: &Architecture,
         clip: &Clip,
+        maps: Option<Arc<ClassMaps>>,
         bits: u8,
         plainly: Option<u8>,
     ) -> Result<Representation, UnquantizableError> {
@@ -57,6 +60,6 @@ impl Parameters<Vec<f32>> {
         }
         let latents = quantize_latents(&self.latents, architecture.latent_dim())?;
         let (architecture, clip, sidecar) = (architecture.clone(), clip.clone(), Sidecar::default());
-        Ok(Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar })?)
+        Ok(Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps })?)
     }
 }

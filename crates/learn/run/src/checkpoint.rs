@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::{HostState, Key, Parameters, Shapes, UnquantizableError};
-use repr::{Architecture, Clip, ClipName, Representation, Tensors, TensorsError};
+use repr::{Architecture, ClassMaps, Clip, ClipName, Representation, Tensors, TensorsError};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -203,9 +204,14 @@ impl Checkpoint {
 
     /// The moving average, quantized: parameters as they were trained to be, with the checkpoint's own bits and learned steps, or
     /// plainly to `bits` where some are given; latents to 8 bits.
-    pub fn quantize(&self, bits: Option<u8>) -> Result<Representation, UnquantizableError> {
+    /// `maps` are the class maps that the decoder is fed with, if it is.
+    pub fn quantize(
+        &self,
+        bits: Option<u8>,
+        maps: Option<Arc<ClassMaps>>,
+    ) -> Result<Representation, UnquantizableError> {
         let Metadata { architecture, clip, bits: trained, .. } = &self.metadata;
-        self.average.quantize(architecture, clip, *trained, bits)
+        self.average.quantize(architecture, clip, maps, *trained, bits)
     }
 
     /// The groups of the file, in the order of [`GROUPS`].
@@ -376,7 +382,7 @@ mod tests {
         let values = checkpoint.tensors().unwrap()[id].to_vec();
         assert!((values[2] - 1.27).abs() < 1e-5 && values[..2] == [0.5, -0.25], "{values:?}");
         let found = |bits| {
-            let representation = checkpoint.quantize(bits).unwrap();
+            let representation = checkpoint.quantize(bits, None).unwrap();
             representation.parameters[at].clone()
         };
         assert_eq!(found(None).values, [50, -25, 127]);

@@ -10,7 +10,7 @@ use repr::Representation;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::RunError;
-use crate::open::Task;
+use crate::open::{Task, class_maps};
 
 /// Writes the archive and the report; returns the archive's bytes and what it is worth.
 pub(crate) fn finish(
@@ -18,7 +18,7 @@ pub(crate) fn finish(
     mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
     seconds: f64,
 ) -> Result<(usize, Evaluation), RunError> {
-    let representation = Checkpoint::read(&task.folder.best())?.quantize(None)?;
+    let representation = Checkpoint::read(&task.folder.best())?.quantize(None, class_maps(task)?)?;
     let bytes = archive::encode(&representation);
     output::write_whole(task.folder.archive(), &bytes)?;
     let evaluation = evaluate(&representation, task.dataset, evaluators.as_deref_mut(), bytes.len())?;

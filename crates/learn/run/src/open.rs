@@ -2,6 +2,7 @@
 //! clip may take minutes to be made ready.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use burn_core::tensor::backend::AutodiffBackend;
 use dataset::{Dataset, DatasetError};
@@ -11,7 +12,7 @@ use onnx_burn::Network;
 use ops::Ops;
 use recipe::{Recipe, TrainingStage};
 use report::{Metrics, RunFolder, RunLock};
-use repr::{Clip, FRAMES_PER_SAMPLE};
+use repr::{ClassMaps, Clip, FRAMES_PER_SAMPLE};
 
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::RunError;
@@ -85,7 +86,9 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
         output::write_whole(folder.config(), config.as_bytes())?;
     }
     lock.keep();
+    let maps = class_maps(Task { recipe, dataset: &dataset, folder })?;
     let setup = Setup {
+        maps,
         architecture: recipe.decoder().clone(),
         clip: clip.clone(),
         clip_bytes: dataset.info().clip_bytes,
@@ -102,6 +105,14 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
     let evaluators = evaluators.transpose()?;
     let engine = Engine::new(setup, evaluators, state.as_ref(), device.clone());
     Ok(Opened { dataset, clip, identity, engine, metrics, position, lock })
+}
+
+/// What SegNet sees in the original, where the decoder is fed with it.
+pub(crate) fn class_maps(task: Task<'_>) -> Result<Option<Arc<ClassMaps>>, RunError> {
+    let originals = task.dataset.originals().unwrap_or_default();
+    let Some(shape) = task.recipe.decoder().map_shape(originals.len())? else { return Ok(None) };
+    let values = originals.iter().flat_map(|original| original.classes.iter().copied()).collect();
+    Ok(Some(Arc::new(ClassMaps::new(shape, values)?)))
 }
 
 /// No file of the run is a link to what it is made from.

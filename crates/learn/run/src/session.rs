@@ -1,5 +1,6 @@
 //! The curriculum over all pairs of a clip, resumable at any step.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn_core::tensor::backend::AutodiffBackend;
@@ -9,14 +10,14 @@ use metric::PerceptionStack;
 use ops::Ops;
 use recipe::{Start, TrainingStage};
 use report::{EpochLine, Metrics};
-use repr::Clip;
+use repr::{ClassMaps, Clip};
 
 use crate::checkpoint::{Checkpoint, Metadata, Position};
 use crate::error::RunError;
 use crate::finish::finish;
 use crate::identity::RunIdentity;
 use crate::observer::{Observer, Status};
-use crate::open::{Job, Opened, Task, open};
+use crate::open::{Job, Opened, Task, class_maps, open};
 use crate::sampling::{epoch_order, mean_pose};
 
 /// How a run ended.
@@ -62,6 +63,9 @@ struct Session<'a, B: AutodiffBackend + Ops> {
     clip: Clip,
     identity: RunIdentity,
     engine: Engine<B>,
+    /// What the decoder is fed with, and how an archive holds it.
+    maps: Option<Arc<ClassMaps>>,
+    coded_maps: Vec<u8>,
     metrics: Metrics,
     position: Position,
     started: Instant,
@@ -80,8 +84,21 @@ impl<'a, B: AutodiffBackend + Ops> Session<'a, B> {
         position: Position,
     ) -> Self {
         let (now, before) = (Instant::now(), (0, position.seconds));
-        let mut session =
-            Self { task, clip, identity, engine, metrics, position, started: now, before, last_saved: now };
+        let maps = class_maps(task).ok().flatten();
+        let coded_maps = maps.as_ref().map(|maps| maps::encode(maps)).unwrap_or_default();
+        let mut session = Self {
+            task,
+            clip,
+            identity,
+            engine,
+            maps,
+            coded_maps,
+            metrics,
+            position,
+            started: now,
+            before,
+            last_saved: now,
+        };
         session.before.0 = session.steps_done();
         if let (0, Some(first)) = (session.before.0, session.stages().first()) {
             session.engine.begin(first, Origin::Weights);
@@ -321,9 +338,9 @@ impl<'a, B: AutodiffBackend + Ops> Session<'a, B> {
     ) -> Result<Evaluation, RunError> {
         let recipe = self.task.recipe;
         let representation = average
-            .quantize(recipe.decoder(), &self.clip, recipe.training().bits, None)
+            .quantize(recipe.decoder(), &self.clip, self.maps.clone(), recipe.training().bits, None)
             .map_err(|error| self.diverged(error))?;
-        let bytes = archive::encode(&representation).len();
+        let bytes = archive::encode_beside(&representation, &self.coded_maps).len();
         Ok(evaluate(&representation, self.task.dataset, evaluators, bytes)?)
     }
 }

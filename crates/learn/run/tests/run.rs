@@ -32,7 +32,7 @@ fn a_run_learns_and_leaves_a_whole_folder() {
     let representation = archive::decode(&bytes).unwrap();
     assert_eq!((representation.clip.frames(), representation.clip.samples()), (11, 5));
     assert_eq!(evaluate(&representation, &dataset, None, bytes.len()).unwrap().psnr, psnr);
-    assert_eq!(Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap(), representation);
+    assert_eq!(Checkpoint::read(&folder.best()).unwrap().quantize(None, None).unwrap(), representation);
 
     // The mean frame is what a decoder reaches that ignores its latents; a moving square must beat it.
     let frames = dataset.frames();

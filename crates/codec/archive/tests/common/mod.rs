@@ -55,5 +55,5 @@ fn of(table: LayerTable) -> Representation {
         sidecar.set(sample, CorrectionTarget::Latent { dimension: 1 }, -1);
     }
     let clip = clip("clip", 13, 8, 10);
-    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar }).unwrap()
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None }).unwrap()
 }
