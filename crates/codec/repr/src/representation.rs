@@ -34,6 +34,13 @@ pub struct RepresentationParts {
     pub maps: Option<Arc<ClassMaps>>,
 }
 
+impl RepresentationParts {
+    /// The class map of a sample; nothing where the decoder is fed with none.
+    pub fn map(&self, sample: usize) -> &[u8] {
+        self.maps.as_ref().and_then(|maps| maps.map(sample)).unwrap_or_default()
+    }
+}
+
 /// Everything `inflate` needs: [`RepresentationParts`] that fit together and lie within their limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Representation(RepresentationParts);

@@ -1,7 +1,7 @@
 //! What training runs on the processor: fused operations on whole batches, forward and backward. No automatic differentiation,
 //! no I/O.
 //!
-//! - the decoder's layers: [`ClassesShape`], [`StageShape`], [`RefineShape`], [`ResidualShape`], [`HeadsShape`], with parameters as [`Weights`] and
+//! - the decoder's layers: [`ClassesShape`], [`StageShape`], [`RefineShape`], [`ResidualShape`], [`HeadsShape`], [`CarrierShape`], with parameters as [`Weights`] and
 //!   [`WeightGradients`];
 //! - its frames' way into the evaluators: [`RoundTrip`], [`Yuv6`];
 //! - the loss behind one: [`Segmentation`], of a [`PixelLoss`];
@@ -31,6 +31,7 @@
 //! ```
 
 mod bands;
+mod carrier;
 mod classes;
 mod correlation;
 mod ends;
@@ -50,6 +51,7 @@ mod tests;
 mod weights;
 mod yuv6;
 
+pub use carrier::{CarrierGradients, CarrierShape};
 pub use classes::{ClassesGradients, ClassesShape};
 pub use heads::{HeadsGradients, HeadsShape};
 pub use refine::{RefineGradients, RefineShape};

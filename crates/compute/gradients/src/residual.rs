@@ -62,16 +62,16 @@ impl ResidualShape {
     }
 
     /// Gradients of a loss whose gradient in the result is `gradient`, for `x` and the weights that went into
-    /// [`forward`](Self::forward) and the values that came out.
+    /// [`forward`](Self::forward) and the `hidden` values and `slope` that came out.
     pub fn backward(
         &self,
         n: usize,
         x: &[f32],
-        values: &ResidualValues,
+        [hidden, slope]: [&[f32]; 2],
         gradient: &[f32],
         weights: [&[f32]; 2],
     ) -> ResidualGradients {
-        self.backward_at(Level::detect(), n, x, values, gradient, weights)
+        self.backward_at(Level::detect(), n, x, [hidden, slope], gradient, weights)
     }
 
     /// Values of one sample of the input and of the hidden channels.
@@ -139,13 +139,12 @@ impl ResidualShape {
         level: Level,
         n: usize,
         x: &[f32],
-        values: &ResidualValues,
+        [hidden, slope]: [&[f32]; 2],
         gradient: &[f32],
         weights: [&[f32]; 2],
     ) -> ResidualGradients {
         let Self { channels, hidden: middle, kernel, dilation, height, width, .. } = *self;
         let ((x_len, hidden_len), reach) = (self.check(), self.reach());
-        let ResidualValues { hidden, slope, .. } = values;
         assert!(x.len() == n * x_len && gradient.len() == n * x_len);
         assert!(hidden.len() == n * hidden_len && slope.len() == n * hidden_len);
         assert!(weights[0].len() == channels * middle * kernel * kernel && weights[1].len() == channels * middle);

@@ -359,7 +359,7 @@ fn residual_blocks() {
             assert_close(&what, &values.hidden, &middle, 3e-6);
             assert_close(&what, &values.slope, &slopes, 3e-6);
             let weights = [&first.weight[..], &second.weight];
-            let found = block.backward_at(level, n, &x, &values, &gradient, weights);
+            let found = block.backward_at(level, n, &x, [&values.hidden, &values.slope], &gradient, weights);
             let all = [&found.x[..], &found.first.weight, &found.first.bias, &found.second.weight, &found.second.bias];
             for (found, expected) in all.iter().zip(&expected) {
                 assert_close(&what, found, expected, 1e-5);
@@ -422,6 +422,47 @@ fn class_maps() {
         on_any_thread_count(|| {
             let y = shape.forward(n, &maps, &z, linear.weights());
             (y, shape.backward(n, &maps, &z, &gradient, &linear.weight))
+        });
+    }
+}
+
+#[test]
+fn carriers() {
+    let mut noise = Noise(29);
+    for case in 0..16 {
+        let coarse = (1 + noise.below(4), 1 + noise.below(5));
+        let (height, width) = (coarse.0 + noise.below(20), coarse.1 + noise.below(40));
+        let (n, coefficients, outputs) = (1 + noise.below(3), 1 + noise.below(4), 3 * coarse.0 * coarse.1);
+        let shape = CarrierShape { coefficients, coarse, height, width };
+        let linear = Parameters::new(&mut noise, coefficients, outputs, 1);
+        let z = noise.values(n * coefficients, 1.0);
+        let gradient = noise.values(n * 3 * height * width, 1.0);
+        let at = [&z, &linear.weight, &linear.bias].map(|values| wide(values));
+        let (down, across) = (kernels::taps(coarse.0, height), kernels::taps(coarse.1, width));
+        let forward = |at: &[Vec<f64>]| -> Vec<f64> {
+            let mut all = vec![0.5; n * 3 * height * width];
+            for (k, value) in all.iter_mut().enumerate() {
+                let (x, y, plane) = (k % width, k / width % height, k / width / height);
+                for (&row, a) in down[y].index.iter().zip(down[y].weight) {
+                    for (&column, b) in across[x].index.iter().zip(across[x].weight) {
+                        let o = (plane % 3 * coarse.0 + row) * coarse.1 + column;
+                        let row = &at[1][o * coefficients..][..coefficients];
+                        let sum = at[2][o] + dot(row, &at[0][plane / 3 * coefficients..][..coefficients]);
+                        *value += f64::from(a) * f64::from(b) * sum;
+                    }
+                }
+            }
+            all
+        };
+        let what = format!("{shape:?}, n {n}");
+        assert_close(&what, &shape.forward(n, &z, linear.weights()), &forward(&at), 3e-6);
+        let found = shape.backward(n, &z, &gradient, &linear.weight);
+        let all = [&found.coefficients[..], &found.linear.weight, &found.linear.bias];
+        if case % 2 > 0 {
+            assert_slopes(&mut noise, &what, &at, &all, |at| dot(&forward(at), &wide(&gradient)));
+        }
+        on_any_thread_count(|| {
+            (shape.forward(n, &z, linear.weights()), shape.backward(n, &z, &gradient, &linear.weight))
         });
     }
 }

@@ -74,8 +74,20 @@ pub struct ClassInputs<B: Backend> {
     pub numbers: Tensor<B, 2>,
 }
 
+/// Rows and columns of a carrier's coarse image, and of what it is enlarged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarrierSizes {
+    /// The coarse image.
+    pub coarse: (usize, usize),
+    /// The frame.
+    pub frame: (usize, usize),
+}
+
 /// A backend that runs the decoder's layers.
 pub trait DecoderOps: Backend {
+    /// `1 / 2 + enlarged(linear(coefficients))`, see [`kernels::Carrier`]: `[n, 3, h, w]` for `[n, coefficients]`.
+    fn carrier(coefficients: Tensor<Self, 2>, linear: ConvWeights<Self>, sizes: CarrierSizes) -> Tensor<Self, 4>;
+
     /// A linear layer of `classes + 4 + numbers` inputs at each pixel of class maps, see [`kernels::Classes`]: `[n, c, h, w]`.
     fn classes(inputs: ClassInputs<Self>, linear: ConvWeights<Self>) -> Tensor<Self, 4>;
 

@@ -31,7 +31,7 @@ mod processor;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
+pub use decoder::{CarrierSizes, ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 pub use frozen::FrozenOps;
 pub use metric::{Hard, MetricOps, PixelLoss, RoundTripSizes, SegmentationLoss, Segmented};
 

@@ -72,6 +72,7 @@ pub(crate) fn frame_moves(decoded: &[Planes; FRAMES_PER_SAMPLE], original: [&[u8
 pub(crate) fn latent_moves(
     decoder: &DifferentiableDecoder,
     sample: &[f32],
+    map: &[u8],
     latents: &QuantizedLatents,
     curvature: &[f64],
     original: [&[u8]; FRAMES_PER_SAMPLE],
@@ -80,7 +81,7 @@ pub(crate) fn latent_moves(
     let values: usize = original.iter().map(|frame| frame.len()).sum();
     let mut originals = original.iter().flat_map(|frame| frame.iter());
     for latent in sample.chunks(latents.dim()) {
-        let trace = decoder.forward(latent);
+        let trace = decoder.forward(latent, map);
         let residual = trace.frames().iter().zip(&mut originals);
         let gradient: Vec<f32> = residual.map(|(v, o)| 255.0 * (f32::from(*o) - 255.0 * v) / values as f32).collect();
         slopes.extend(decoder.backward(&trace, &gradient).latent);

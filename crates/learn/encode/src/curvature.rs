@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::differentiable::DifferentiableDecoder;
+use crate::source::Source;
 
 /// Most latents that are probed, spread over the clip. Few latents, however often probed, leave directions unseen that the
 /// quantizer then takes for free.
@@ -43,8 +44,10 @@ pub(crate) struct Curvature {
 }
 
 impl Curvature {
-    /// Probes `decoder` at `latents`, `[latents, dim]`; `fan_ins` are those of the layers.
-    pub fn new(decoder: &DifferentiableDecoder, latents: &[f32], dim: usize, fan_ins: &[usize]) -> Self {
+    /// Probes the decoder of a source at its latents; `fan_ins` are those of the layers.
+    pub fn new(decoder: &DifferentiableDecoder, source: &Source, fan_ins: &[usize]) -> Self {
+        let (latents, architecture) = (source.latents(), &source.plain().architecture);
+        let (dim, per_sample) = (architecture.latent_dim(), architecture.latents_per_sample());
         let total = latents.len() / dim;
         let count = LATENTS.min(total);
         let probed: Vec<usize> = (0..count).map(|i| (2 * i + 1) * total / (2 * count)).collect();
@@ -53,7 +56,7 @@ impl Curvature {
         let mut signs = Signs(1);
         let probes = (probed.len() * PROBES) as f64;
         for index in probed {
-            let trace = decoder.forward(&latents[index * dim..][..dim]);
+            let trace = decoder.forward(&latents[index * dim..][..dim], source.plain().map(index / per_sample));
             // Outputs are in 0..1; the error is wanted in levels, averaged over all values.
             let size = 255.0 / (trace.frames().len() as f32).sqrt();
             for _ in 0..PROBES {

@@ -1,7 +1,10 @@
 //! The decoder as a row of differentiable layers, sample by sample, out of [`gradients`]: what the outputs do when a
 //! parameter moves.
 
-use gradients::{HeadsShape, RefineShape, StageShape, WeightGradients, Weights};
+use gradients::{
+    CarrierShape, ClassesShape, HeadsShape, RefineShape, ResidualShape, ResidualValues, StageShape, WeightGradients,
+    Weights,
+};
 use repr::{Activation, Convolution, Node, Nonlinearity, Operation, Skip, Tensors};
 
 /// An architecture with float parameters.
@@ -10,10 +13,14 @@ pub(crate) struct DifferentiableDecoder {
     steps: Vec<Step>,
     /// The RGB heads as one convolution, times their gain.
     heads: [Vec<f32>; 2],
+    /// What makes the first frame, where it is no head.
+    carrier: Option<(CarrierShape, Convolution)>,
 }
 
 /// A layer with the convolutions that it is made of.
 enum Step {
+    Classes { layer: ClassesShape, linear: Convolution },
+    Residual { layer: ResidualShape, first: Convolution, second: Convolution },
     Stage { layer: StageShape, conv: Convolution, skip: Skip<Convolution> },
     Refine { layer: RefineShape, first: Convolution, second: Convolution },
     Heads { layer: HeadsShape, heads: Vec<Convolution>, gain: f32 },
@@ -21,16 +28,20 @@ enum Step {
 
 /// What the forward pass of a latent leaves for the backward pass.
 pub(crate) struct Trace {
+    latent: Vec<f32>,
+    /// The class map, if there is one.
+    map: Vec<u8>,
     /// What went into each step, and what came out of the last one.
     values: Vec<Vec<f32>>,
     /// What else each step keeps: its slope, and a refinement's hidden channels.
     kept: Vec<[Vec<f32>; 2]>,
+    frames: Vec<f32>,
 }
 
 impl Trace {
     /// The latent's frames, `[3 * frames, height, width]`, RGB in [0, 1].
     pub fn frames(&self) -> &[f32] {
-        self.values.last().map_or(&[], Vec::as_slice)
+        &self.frames
     }
 }
 
@@ -51,7 +62,17 @@ impl DifferentiableDecoder {
         for Node { operation, input, output } in graph.nodes() {
             let Activation { channels: inputs, height, width } = *input;
             steps.push(match operation {
-                Operation::Classes { .. } | Operation::Residual { .. } => unimplemented!(),
+                Operation::Classes { linear, classes } => {
+                    let (numbers, Activation { channels: outputs, height, width }) = (inputs, *output);
+                    let layer = ClassesShape { classes: *classes, numbers, outputs, height, width };
+                    Step::Classes { layer, linear: *linear }
+                }
+                Operation::Residual { first, second, nonlinearity } => {
+                    let (hidden, kernel, dilation) = (first.outputs, first.kernel, first.dilation);
+                    let (channels, nonlinearity) = (inputs, *nonlinearity);
+                    let layer = ResidualShape { channels, hidden, kernel, dilation, nonlinearity, height, width };
+                    Step::Residual { layer, first: *first, second: *second }
+                }
                 // A stage of one pixel.
                 Operation::Stem { linear } => {
                     let (outputs, nonlinearity) = (linear.outputs, Nonlinearity::Sin);
@@ -79,19 +100,36 @@ impl DifferentiableDecoder {
                 }
             });
         }
-        Self { parameters: parameters.clone(), steps, heads: heads_as_one }
+        let carrier = graph.carrier().map(|node| {
+            let (height, width) = parameters.architecture().output_size();
+            let coarse = (node.height, node.width);
+            (CarrierShape { coefficients: node.linear.inputs, coarse, height, width }, node.linear)
+        });
+        Self { parameters: parameters.clone(), steps, heads: heads_as_one, carrier }
     }
 
     fn weights(&self, convolution: &Convolution) -> Weights<'_> {
         Weights { weight: &self.parameters[convolution.weight], bias: &self.parameters[convolution.bias] }
     }
 
-    /// Decodes a latent of the architecture's length.
-    pub fn forward(&self, latent: &[f32]) -> Trace {
-        let (mut values, mut kept) = (vec![latent.to_vec()], Vec::new());
+    /// The values of a latent that the steps take, and those that the carrier takes.
+    fn parts<'a>(&self, latent: &'a [f32]) -> (&'a [f32], &'a [f32]) {
+        latent.split_at(latent.len() - self.carrier.map_or(0, |(layer, _)| layer.coefficients))
+    }
+
+    /// Decodes a latent of the architecture's length, and the class map of its sample, if the architecture is fed with one.
+    pub fn forward(&self, latent: &[f32], map: &[u8]) -> Trace {
+        let (numbers, coefficients) = self.parts(latent);
+        let (mut values, mut kept) = (vec![numbers.to_vec()], Vec::new());
         for step in &self.steps {
             let x = values.last().map_or(&[][..], Vec::as_slice);
             let (y, keep) = match step {
+                Step::Classes { layer, linear } => (layer.forward(1, map, x, self.weights(linear)), Default::default()),
+                Step::Residual { layer, first, second } => {
+                    let ResidualValues { y, hidden, slope } =
+                        layer.forward(1, x, self.weights(first), self.weights(second));
+                    (y, [slope, hidden])
+                }
                 Step::Stage { layer, conv, skip } => {
                     let skip = skip.as_ref().map(|skip| self.weights(skip));
                     let (y, slope) = layer.forward(1, x, self.weights(conv), skip);
@@ -109,7 +147,10 @@ impl DifferentiableDecoder {
             values.push(y);
             kept.push(keep);
         }
-        Trace { values, kept }
+        let carried = self.carrier.map(|(layer, linear)| layer.forward(1, coefficients, self.weights(&linear)));
+        let mut frames = carried.unwrap_or_default();
+        frames.extend(values.last().into_iter().flatten());
+        Trace { latent: latent.to_vec(), map: map.to_vec(), values, kept, frames }
     }
 
     /// Gradients of a loss whose gradient in [`Trace::frames`] is `gradient`.
@@ -119,10 +160,31 @@ impl DifferentiableDecoder {
             parameters[convolution.weight.index()] = gradients.weight;
             parameters[convolution.bias.index()] = gradients.bias;
         };
+        let (numbers, coefficients) = self.parts(&trace.latent);
+        let own = trace.values.last().map_or(0, Vec::len);
+        let (carried, gradient) = gradient.split_at(gradient.len() - own);
+        let carried = self.carrier.map(|(layer, linear)| {
+            let found = layer.backward(1, coefficients, carried, self.weights(&linear).weight);
+            put(&linear, found.linear);
+            found.coefficients
+        });
         let mut gradient = gradient.to_vec();
         for (at, step) in self.steps.iter().enumerate().rev() {
             let (x, [slope, hidden]) = (&trace.values[at], &trace.kept[at]);
             gradient = match step {
+                Step::Classes { layer, linear } => {
+                    let weight = self.weights(linear).weight;
+                    let found = layer.backward(1, &trace.map, numbers, &gradient, weight);
+                    put(linear, found.linear);
+                    found.numbers
+                }
+                Step::Residual { layer, first, second } => {
+                    let weights = [first, second].map(|convolution| self.weights(convolution).weight);
+                    let all = layer.backward(1, x, [hidden, slope], &gradient, weights);
+                    put(first, all.first);
+                    put(second, all.second);
+                    all.x
+                }
                 Step::Stage { layer, conv, skip } => {
                     let skip_weight = skip.as_ref().map(|skip| self.weights(skip).weight);
                     let all = layer.backward(1, x, slope, &gradient, self.weights(conv).weight, skip_weight);
@@ -154,6 +216,7 @@ impl DifferentiableDecoder {
                 }
             };
         }
+        gradient.extend(carried.unwrap_or_default());
         Gradients { parameters, latent: gradient }
     }
 }
@@ -201,7 +264,8 @@ mod tests {
             let latents: Vec<Vec<f32>> =
                 (0..tensors.architecture().latents_per_sample()).map(|seed| latent(&tensors, seed)).collect();
             let decoder = DifferentiableDecoder::new(&tensors);
-            let found: Vec<f32> = latents.iter().flat_map(|latent| decoder.forward(latent).frames().to_vec()).collect();
+            let found: Vec<f32> =
+                latents.iter().flat_map(|latent| decoder.forward(latent, &[]).frames().to_vec()).collect();
             let network = decoder::Network::new(&tensors, (12, 18), Level::detect()).unwrap();
             let frames = network
                 .native(decoder::SampleInput::of(&latents.concat()))
@@ -220,11 +284,11 @@ mod tests {
             let start = latent(&tensors, 7);
             let weight = |i: usize| ((i * 31 % 17) as f32 - 8.0) / 8.0;
             let loss = |tensors: &Tensors, latent: &[f32]| {
-                let trace = DifferentiableDecoder::new(tensors).forward(latent);
+                let trace = DifferentiableDecoder::new(tensors).forward(latent, &[]);
                 trace.frames().iter().enumerate().map(|(i, v)| f64::from(v * weight(i))).sum::<f64>()
             };
             let chain = DifferentiableDecoder::new(&tensors);
-            let trace = chain.forward(&start);
+            let trace = chain.forward(&start, &[]);
             let probe: Vec<f32> = (0..trace.frames().len()).map(weight).collect();
             let gradients = chain.backward(&trace, &probe);
             let agree = |name: &str, numeric: f64, gradient: f32, scale: f32| {

@@ -14,15 +14,13 @@ pub fn fidelity(source: &Source, representation: &Representation) -> Result<f64,
     let network = Network::new(source.parameters(), (clip.height(), clip.width()), Level::detect())?;
     let decoder = Decoder::new(representation);
     let (dim, samples) = (architecture.sample_dim(), clip.samples());
-    let maps = source.plain().maps.as_ref();
-    let map = |sample| maps.and_then(|maps| maps.map(sample)).unwrap_or_default();
     let count = SAMPLES.min(samples);
     let (mut sum, mut values) = (0.0, 0usize);
     let work = |i: usize, _: Option<(f64, usize)>| {
         let sample = (2 * i + 1) * samples / (2 * count);
         let latents = source.latents().get(sample * dim..).and_then(|rest| rest.get(..dim)).unwrap_or_default();
         let pairs = network
-            .native(SampleInput { latents, map: map(sample), corrections: &[] })?
+            .native(SampleInput { latents, map: source.plain().map(sample), corrections: &[] })?
             .into_iter()
             .zip(decoder.decode_native(sample)?);
         let (mut sum, mut values) = (0.0, 0);

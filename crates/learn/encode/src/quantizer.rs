@@ -28,7 +28,7 @@ impl<'a> Quantizer<'a> {
         let architecture = &source.plain().architecture;
         let decoder = DifferentiableDecoder::new(source.parameters());
         let fan_ins: Vec<usize> = architecture.graph().convolutions().iter().map(Convolution::fan_in).collect();
-        let curvature = Curvature::new(&decoder, source.latents(), architecture.latent_dim(), &fan_ins);
+        let curvature = Curvature::new(&decoder, source, &fan_ins);
         Self { source, curvature }
     }
 

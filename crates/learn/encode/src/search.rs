@@ -205,7 +205,14 @@ impl<'a> Search<'a> {
             let mut moves = frame_moves(&decoded, original);
             moves.sort_by(|a, b| b.gain.total_cmp(&a.gain));
             moves.truncate(COSINE_TRIALS);
-            moves.extend(latent_moves(&self.decoder, &latent, &self.start.latents, &self.curvature, original));
+            moves.extend(latent_moves(
+                &self.decoder,
+                &latent,
+                self.start.map(sample),
+                &self.start.latents,
+                &self.curvature,
+                original,
+            ));
             return Ok(moves);
         }
         let reach = REACH[pass % REACH.len()];

@@ -3,7 +3,7 @@
 
 use burn_core::tensor::backend::Backend;
 use burn_core::tensor::{Int, Tensor, TensorData};
-use ops::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
+use ops::{CarrierSizes, ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use repr::{Architecture, Convolution, FRAMES_PER_SAMPLE, Node, Operation, ParameterKind};
@@ -59,10 +59,9 @@ pub fn decode<B: DecoderOps>(
     let first = graph.nodes()[0].input;
     let carried = graph.carrier().map(|carrier| {
         let coefficients = carrier.linear.inputs;
-        let ConvWeights { weight, bias } = tensors(&carrier.linear);
         let own = latents.clone().narrow(1, architecture.latent_dim() - coefficients, coefficients);
-        let coarse = own.matmul(weight.transpose()) + bias.transpose();
-        enlarge(coarse.reshape([n, 3, carrier.height, carrier.width]), architecture.output_size()) + 0.5
+        let sizes = CarrierSizes { coarse: (carrier.height, carrier.width), frame: architecture.output_size() };
+        B::carrier(own, tensors(&carrier.linear), sizes)
     });
     let latents = if carried.is_some() { latents.narrow(1, 0, first.channels) } else { latents };
     let mut x = latents.reshape([n, first.channels, first.height, first.width]);
@@ -110,20 +109,6 @@ pub fn decode<B: DecoderOps>(
     }
     let [_, _, height, width] = x.dims();
     x.reshape([n / architecture.latents_per_sample(), 3 * FRAMES_PER_SAMPLE, height, width])
-}
-
-/// Enlarges `[n, c, h, w]` bicubically, the columns first.
-fn enlarge<B: Backend>(x: Tensor<B, 4>, (height, width): (usize, usize)) -> Tensor<B, 4> {
-    let along = |x: Tensor<B, 4>, to: usize| {
-        let [n, c, h, from] = x.dims();
-        let mut matrix = vec![0.0; from * to];
-        for (i, tap) in kernels::taps(from, to).iter().enumerate() {
-            tap.index.iter().zip(tap.weight).for_each(|(&at, weight)| matrix[at * to + i] += weight);
-        }
-        let matrix = Tensor::<B, 2>::from_data(TensorData::new(matrix, [from, to]), &x.device());
-        x.reshape([n * c * h, from]).matmul(matrix).reshape([n, c, h, to])
-    };
-    along(along(x, width).swap_dims(2, 3), height).swap_dims(2, 3)
 }
 
 #[cfg(test)]

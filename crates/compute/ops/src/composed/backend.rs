@@ -5,7 +5,7 @@ use burn_core::tensor::{Int, Tensor};
 use burn_flex::Flex;
 
 use super::{decoder, frozen, metric};
-use crate::decoder::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
+use crate::decoder::{CarrierSizes, ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 use crate::frozen::{FrozenOps, Op, Prepared};
 use crate::metric::{MetricOps, RoundTripSizes, SegmentationLoss, Segmented};
 
@@ -28,6 +28,10 @@ impl Composed for burn_wgpu::Wgpu {}
 impl Composed for burn_autodiff::Autodiff<burn_wgpu::Wgpu> {}
 
 impl<B: Composed> DecoderOps for B {
+    fn carrier(coefficients: Tensor<B, 2>, linear: ConvWeights<B>, sizes: CarrierSizes) -> Tensor<B, 4> {
+        decoder::carrier(coefficients, linear, sizes)
+    }
+
     fn classes(inputs: ClassInputs<B>, linear: ConvWeights<B>) -> Tensor<B, 4> {
         decoder::classes(inputs, linear)
     }

@@ -5,10 +5,10 @@ use burn_core::tensor::backend::Backend;
 use burn_core::tensor::module::conv2d;
 use burn_core::tensor::ops::ConvOptions;
 use burn_core::tensor::{Tensor, TensorData};
-use kernels::{Nonlinearity, PLACES, Skip, place};
+use kernels::{Nonlinearity, PLACES, Skip, place, taps};
 
 use super::resample::upsample_bilinear;
-use crate::decoder::{ClassInputs, ConvWeights, RefineLayer, ResidualLayer, StageLayer};
+use crate::decoder::{CarrierSizes, ClassInputs, ConvWeights, RefineLayer, ResidualLayer, StageLayer};
 
 fn conv<B: Backend>(x: Tensor<B, 4>, conv: ConvWeights<B>, kernel: usize, dilation: usize) -> Tensor<B, 4> {
     let (inputs, outputs) = (x.dims()[1], conv.outputs());
@@ -44,6 +44,25 @@ pub fn residual<B: Backend>(x: Tensor<B, 4>, layer: ResidualLayer<B>) -> Tensor<
     let ResidualLayer { first, second, kernel, dilation, nonlinearity } = layer;
     let hidden = end(conv(x.clone(), first, kernel, dilation), nonlinearity);
     x + conv(hidden, second, 1, 1)
+}
+
+/// [`crate::DecoderOps::carrier`].
+pub fn carrier<B: Backend>(coefficients: Tensor<B, 2>, linear: ConvWeights<B>, sizes: CarrierSizes) -> Tensor<B, 4> {
+    let ([n, _], CarrierSizes { coarse, frame }) = (coefficients.dims(), sizes);
+    let coarse =
+        (coefficients.matmul(linear.weight.transpose()) + linear.bias.transpose()).reshape([n, 3, coarse.0, coarse.1]);
+    enlarge(enlarge(coarse, frame.1).swap_dims(2, 3), frame.0).swap_dims(2, 3) + 0.5
+}
+
+/// Enlarges the columns of `[n, c, h, w]` bicubically.
+fn enlarge<B: Backend>(x: Tensor<B, 4>, to: usize) -> Tensor<B, 4> {
+    let [n, c, h, from] = x.dims();
+    let mut matrix = vec![0.0; from * to];
+    for (i, tap) in taps(from, to).iter().enumerate() {
+        tap.index.iter().zip(tap.weight).for_each(|(&at, weight)| matrix[at * to + i] += weight);
+    }
+    let matrix = Tensor::<B, 2>::from_data(TensorData::new(matrix, [from, to]), &x.device());
+    x.reshape([n * c * h, from]).matmul(matrix).reshape([n, c, h, to])
 }
 
 /// [`crate::DecoderOps::classes`].

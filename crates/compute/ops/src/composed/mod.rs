@@ -7,7 +7,7 @@ mod metric;
 mod resample;
 
 pub use backend::Composed;
-pub use decoder::{classes, heads, refine, residual, stage};
+pub use decoder::{carrier, classes, heads, refine, residual, stage};
 pub(crate) use frozen::only;
 pub use frozen::prepare;
 pub use metric::{round_trip, segmentation, yuv6};

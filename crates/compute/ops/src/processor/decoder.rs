@@ -2,11 +2,14 @@
 
 use burn_core::tensor::Tensor;
 use burn_flex::FlexTensor;
-use gradients::{ClassesShape, HeadsShape, RefineShape, ResidualShape, StageShape, WeightGradients, Weights};
+use gradients::{
+    CarrierShape, ClassesShape, HeadsShape, RefineShape, ResidualShape, ResidualValues, StageShape, WeightGradients,
+    Weights,
+};
 use kernels::Skip;
 
 use super::autodiff::{Cpu, Values, flex, register};
-use crate::decoder::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
+use crate::decoder::{CarrierSizes, ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 
 #[derive(Clone)]
 struct ConvValues {
@@ -32,6 +35,21 @@ fn conv_gradients(gradients: WeightGradients) -> [FlexTensor; 2] {
 }
 
 impl DecoderOps for Cpu {
+    fn carrier(coefficients: Tensor<Self, 2>, linear: ConvWeights<Self>, sizes: CarrierSizes) -> Tensor<Self, 4> {
+        let ([n, count], (height, width)) = (coefficients.dims(), sizes.frame);
+        let layer = CarrierShape { coefficients: count, coarse: sizes.coarse, height, width };
+        let (input, values) = (Values::inner(&coefficients), ConvValues::of(&linear));
+        let output = layer.forward(n, input.as_slice(), values.weights());
+        let pullback = move |gradient: &[f32]| {
+            let found = layer.backward(n, input.as_slice(), gradient, values.weight.as_slice());
+            let mut list = vec![flex(found.coefficients, [n, count])];
+            list.extend(conv_gradients(found.linear));
+            list
+        };
+        let [coefficients, weight, bias] = [coefficients, linear.weight, linear.bias].map(Tensor::into_primitive);
+        register([coefficients, weight, bias], output, [n, 3, height, width], pullback)
+    }
+
     fn classes(inputs: ClassInputs<Self>, linear: ConvWeights<Self>) -> Tensor<Self, 4> {
         let ClassInputs { maps, classes, numbers } = inputs;
         let ([n, height, width], [_, count]) = (maps.dims(), numbers.dims());
@@ -56,12 +74,11 @@ impl DecoderOps for Cpu {
         let hidden = first.outputs();
         let block = ResidualShape { channels, hidden, kernel, dilation, nonlinearity, height, width };
         let (input, first_values, second_values) = (Values::inner(&x), ConvValues::of(&first), ConvValues::of(&second));
-        let mut values = block.forward(n, input.as_slice(), first_values.weights(), second_values.weights());
-        // The way back needs what lies between the convolutions alone.
-        let output = std::mem::take(&mut values.y);
+        let ResidualValues { y: output, hidden, slope } =
+            block.forward(n, input.as_slice(), first_values.weights(), second_values.weights());
         let pullback = move |gradient: &[f32]| {
             let weights = [first_values.weight.as_slice(), second_values.weight.as_slice()];
-            let gradients = block.backward(n, input.as_slice(), &values, gradient, weights);
+            let gradients = block.backward(n, input.as_slice(), [&hidden, &slope], gradient, weights);
             let mut list = vec![flex(gradients.x, shape)];
             list.extend(conv_gradients(gradients.first));
             list.extend(conv_gradients(gradients.second));

@@ -5,7 +5,7 @@ use kernels::{Nonlinearity, Skip};
 
 use super::{B, agree, conv, tensor};
 use crate::composed;
-use crate::decoder::{ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
+use crate::decoder::{CarrierSizes, ClassInputs, ConvWeights, DecoderOps, RefineLayer, ResidualLayer, StageLayer};
 
 #[test]
 fn stages_agree_with_burns_operations() {
@@ -65,4 +65,13 @@ fn layers_on_class_maps_agree_with_burns_operations() {
     let fused = B::classes(inputs.clone(), linear.clone());
     let composed = composed::classes(inputs, linear.clone());
     agree(&numbers, &[&linear], fused, composed);
+}
+
+#[test]
+fn carriers_agree_with_burns_operations() {
+    let (coefficients, linear) = (tensor(1, [2, 4]), conv(2, 3 * 3 * 5, 4));
+    let sizes = CarrierSizes { coarse: (3, 5), frame: (11, 26) };
+    let fused = B::carrier(coefficients.clone(), linear.clone(), sizes);
+    let composed = composed::carrier(coefficients.clone(), linear.clone(), sizes);
+    agree(&coefficients, &[&linear], fused, composed);
 }
