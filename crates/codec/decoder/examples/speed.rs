@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use decoder::{DecoderError, Level, Network, in_order};
+use decoder::{DecoderError, Level, Network, SampleInput, in_order};
 use repr::{Architecture, Clip, ClipName, FRAMES_PER_SAMPLE, LayerTable, Representation, RepresentationParts, Tensors};
 
 /// Rows and columns of the frames that a stem of 6x8 stands for.

@@ -2,14 +2,15 @@
 //!
 //! Tensors are named `ema/<parameter>` (what `hnerv encode` takes), and in a resumable checkpoint also
 //! `weights/<parameter>`, `moment_1/<parameter>`, `moment_2/<parameter>`, `rated/<parameter>`. Parameters are `[out, fan_in]`, biases
-//! `[out, 1]`, `latents` `[latents, latent_dim]`. The header's metadata has one key, `hnerv`, with the rest as JSON.
+//! `[out, 1]`, `latents` `[latents, latent_dim]`. `maps` are class maps
+//! as an archive holds them, where there are any. The header's metadata has one key, `hnerv`, with the rest as JSON.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::{HostState, Key, Parameters, Shapes, UnquantizableError};
-use repr::{Architecture, ClassMaps, Clip, ClipName, Representation, Tensors, TensorsError};
+use repr::{Architecture, Clip, ClipName, Representation, Tensors, TensorsError};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use crate::identity::{IdentityHeader, RunIdentity};
 /// Largest checkpoint that is read: five copies of the largest decoder and its latents fit.
 const MAX_BYTES: u64 = 2 << 30;
 const METADATA_KEY: &str = "hnerv";
+const MAPS_KEY: &str = "maps";
 const VERSION: u32 = 2;
 const GROUPS: [&str; 5] = ["ema", "weights", "moment_1", "moment_2", "rated"];
 
@@ -152,6 +154,8 @@ pub struct Checkpoint {
     pub metadata: Metadata,
     /// The moving average of all that is learned.
     pub average: Parameters<Vec<f32>>,
+    /// The class maps that the decoder is fed with, as an archive holds them; empty where there are none.
+    pub maps: Arc<[u8]>,
     /// What else a resumable checkpoint holds.
     rest: Option<Rest>,
 }
@@ -163,15 +167,15 @@ struct Rest {
 }
 
 impl Checkpoint {
-    /// A resumable checkpoint of `state`.
-    pub fn of_state(metadata: Metadata, state: HostState) -> Self {
+    /// A resumable checkpoint of `state`, with class maps as an archive holds them.
+    pub fn of_state(metadata: Metadata, state: HostState, maps: Arc<[u8]>) -> Self {
         let HostState { average, weights, moments, rated, steps: _ } = state;
-        Self { metadata, average, rest: Some(Rest { weights, moments, rated }) }
+        Self { metadata, average, maps, rest: Some(Rest { weights, moments, rated }) }
     }
 
     /// A checkpoint of the moving average alone.
-    pub fn of_average(metadata: Metadata, average: Parameters<Vec<f32>>) -> Self {
-        Self { metadata, average, rest: None }
+    pub fn of_average(metadata: Metadata, average: Parameters<Vec<f32>>, maps: Arc<[u8]>) -> Self {
+        Self { metadata, average, maps, rest: None }
     }
 
     /// Whether a run can go on from it: not from the moving average alone.
@@ -204,13 +208,11 @@ impl Checkpoint {
 
     /// The moving average, quantized: parameters as they were trained to be, with the checkpoint's own bits and learned steps, or
     /// plainly to `bits` where some are given; latents to 8 bits.
-    /// `maps` are the class maps that the decoder is fed with, if it is.
-    pub fn quantize(
-        &self,
-        bits: Option<u8>,
-        maps: Option<Arc<ClassMaps>>,
-    ) -> Result<Representation, UnquantizableError> {
+    pub fn quantize(&self, bits: Option<u8>) -> Result<Representation, UnquantizableError> {
         let Metadata { architecture, clip, bits: trained, .. } = &self.metadata;
+        let shape = architecture.map_shape(clip.samples())?;
+        // What cannot be read is missed by whoever puts the parts together.
+        let maps = shape.and_then(|shape| maps::decode(&self.maps, &shape).ok()).map(Arc::new);
         self.average.quantize(architecture, clip, maps, *trained, bits)
     }
 
@@ -243,6 +245,10 @@ impl Checkpoint {
                 views.push((format!("{prefix}/{name}"), view));
             }
         }
+        if !self.maps.is_empty() {
+            let view = TensorView::new(Dtype::U8, vec![self.maps.len()], &self.maps);
+            views.push((MAPS_KEY.to_string(), view.map_err(|e| invalid(e.to_string()))?));
+        }
         let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| invalid(e.to_string()))?;
         Ok(output::write_whole(path, &bytes)?)
@@ -269,7 +275,11 @@ impl Checkpoint {
         let metadata = Metadata::from_json(json).map_err(invalid)?;
 
         let mut groups: [Group; GROUPS.len()] = Default::default();
+        let mut maps = Arc::default();
         for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
+            if name == MAPS_KEY && view.dtype() == Dtype::U8 {
+                maps = view.data().into();
+            }
             let Some((prefix, name)) = name.split_once('/') else { continue };
             let Some(group) = GROUPS.iter().position(|known| *known == prefix) else { continue };
             if view.dtype() != Dtype::F32 {
@@ -294,7 +304,7 @@ impl Checkpoint {
             let rated = if rated.is_empty() { None } else { Some(whole(rated)?) };
             Some(Rest { weights, moments, rated })
         };
-        Ok(Self { metadata, average, rest })
+        Ok(Self { metadata, average, maps, rest })
     }
 }
 
@@ -377,12 +387,12 @@ mod tests {
         let average = Parameters { weights, log_steps, latents: vec![0.1, 0.2, 0.3, 0.4] };
         let id = list[at].id;
         let metadata = Metadata { architecture, clip, bits: 8, position: Position::default(), identity: None };
-        let checkpoint = Checkpoint::of_average(metadata, average);
+        let checkpoint = Checkpoint::of_average(metadata, average, Arc::default());
         assert!(checkpoint.has_steps());
         let values = checkpoint.tensors().unwrap()[id].to_vec();
         assert!((values[2] - 1.27).abs() < 1e-5 && values[..2] == [0.5, -0.25], "{values:?}");
         let found = |bits| {
-            let representation = checkpoint.quantize(bits, None).unwrap();
+            let representation = checkpoint.quantize(bits).unwrap();
             representation.parameters[at].clone()
         };
         assert_eq!(found(None).values, [50, -25, 127]);

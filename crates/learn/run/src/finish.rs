@@ -10,7 +10,7 @@ use repr::Representation;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::RunError;
-use crate::open::{Task, class_maps};
+use crate::open::Task;
 
 /// Writes the archive and the report; returns the archive's bytes and what it is worth.
 pub(crate) fn finish(
@@ -18,8 +18,9 @@ pub(crate) fn finish(
     mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
     seconds: f64,
 ) -> Result<(usize, Evaluation), RunError> {
-    let representation = Checkpoint::read(&task.folder.best())?.quantize(None, class_maps(task)?)?;
-    let bytes = archive::encode(&representation);
+    let best = Checkpoint::read(&task.folder.best())?;
+    let representation = best.quantize(None)?;
+    let bytes = archive::encode_beside(&representation, &best.maps);
     output::write_whole(task.folder.archive(), &bytes)?;
     let evaluation = evaluate(&representation, task.dataset, evaluators.as_deref_mut(), bytes.len())?;
     let report = report(task, &representation, &bytes, &evaluation, seconds)?;

@@ -51,6 +51,8 @@ pub(crate) struct Opened<B: AutodiffBackend + Ops> {
     pub clip: Clip,
     pub identity: RunIdentity,
     pub engine: Engine<B>,
+    /// The class maps that the decoder is fed with, if it is.
+    pub maps: Option<Arc<ClassMaps>>,
     pub metrics: Metrics,
     pub position: Position,
     /// Keeps other processes out of the folder for as long as it lives.
@@ -86,9 +88,9 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
         output::write_whole(folder.config(), config.as_bytes())?;
     }
     lock.keep();
-    let maps = class_maps(Task { recipe, dataset: &dataset, folder })?;
+    let maps = class_maps(recipe, &dataset)?;
     let setup = Setup {
-        maps,
+        maps: maps.clone(),
         architecture: recipe.decoder().clone(),
         clip: clip.clone(),
         clip_bytes: dataset.info().clip_bytes,
@@ -104,13 +106,13 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
     let evaluators = networks.map(|[segnet, posenet]| FrozenEvaluators::new(segnet, posenet, camera, &batches));
     let evaluators = evaluators.transpose()?;
     let engine = Engine::new(setup, evaluators, state.as_ref(), device.clone());
-    Ok(Opened { dataset, clip, identity, engine, metrics, position, lock })
+    Ok(Opened { dataset, clip, identity, engine, maps, metrics, position, lock })
 }
 
 /// What SegNet sees in the original, where the decoder is fed with it.
-pub(crate) fn class_maps(task: Task<'_>) -> Result<Option<Arc<ClassMaps>>, RunError> {
-    let originals = task.dataset.originals().unwrap_or_default();
-    let Some(shape) = task.recipe.decoder().map_shape(originals.len())? else { return Ok(None) };
+fn class_maps(recipe: &Recipe, dataset: &Dataset) -> Result<Option<Arc<ClassMaps>>, RunError> {
+    let originals = dataset.originals().unwrap_or_default();
+    let Some(shape) = recipe.decoder().map_shape(originals.len())? else { return Ok(None) };
     let values = originals.iter().flat_map(|original| original.classes.iter().copied()).collect();
     Ok(Some(Arc::new(ClassMaps::new(shape, values)?)))
 }

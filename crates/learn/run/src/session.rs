@@ -17,7 +17,7 @@ use crate::error::RunError;
 use crate::finish::finish;
 use crate::identity::RunIdentity;
 use crate::observer::{Observer, Status};
-use crate::open::{Job, Opened, Task, class_maps, open};
+use crate::open::{Job, Opened, Task, open};
 use crate::sampling::{epoch_order, mean_pose};
 
 /// How a run ended.
@@ -43,12 +43,12 @@ pub(crate) fn run_on<B: AutodiffBackend + Ops>(
     device: &B::Device,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RunError> {
-    let Opened { dataset, clip, identity, engine, metrics, position, lock: _lock } =
+    let Opened { dataset, clip, identity, engine, maps, metrics, position, lock: _lock } =
         open::<B>(&mut job, device, observer)?;
     observer.begins(&clip);
     let task = Task { recipe: job.recipe, dataset: &dataset, folder: job.folder };
     let mut evaluators = job.evaluators;
-    let mut session = Session::new(task, clip, identity, engine, metrics, position);
+    let mut session = Session::new(task, clip, identity, engine, maps, metrics, position);
     if !session.run(&mut evaluators, observer)? {
         return Ok(Outcome::Interrupted);
     }
@@ -65,7 +65,7 @@ struct Session<'a, B: AutodiffBackend + Ops> {
     engine: Engine<B>,
     /// What the decoder is fed with, and how an archive holds it.
     maps: Option<Arc<ClassMaps>>,
-    coded_maps: Vec<u8>,
+    coded_maps: Arc<[u8]>,
     metrics: Metrics,
     position: Position,
     started: Instant,
@@ -80,12 +80,12 @@ impl<'a, B: AutodiffBackend + Ops> Session<'a, B> {
         clip: Clip,
         identity: RunIdentity,
         engine: Engine<B>,
+        maps: Option<Arc<ClassMaps>>,
         metrics: Metrics,
         position: Position,
     ) -> Self {
         let (now, before) = (Instant::now(), (0, position.seconds));
-        let maps = class_maps(task).ok().flatten();
-        let coded_maps = maps.as_ref().map(|maps| maps::encode(maps)).unwrap_or_default();
+        let coded_maps = maps.as_ref().map(|maps| maps::encode(maps).into()).unwrap_or_default();
         let mut session = Self {
             task,
             clip,
@@ -269,7 +269,8 @@ impl<'a, B: AutodiffBackend + Ops> Session<'a, B> {
             self.position.stale = if best { 0 } else { self.position.stale + 1 };
             if best {
                 self.position.best = Some(value);
-                Checkpoint::of_average(self.metadata(), average).write(&self.task.folder.best())?;
+                Checkpoint::of_average(self.metadata(), average, self.coded_maps.clone())
+                    .write(&self.task.folder.best())?;
             }
             observer.evaluated(done, &found, best);
             evaluation = Some(found);
@@ -325,7 +326,7 @@ impl<'a, B: AutodiffBackend + Ops> Session<'a, B> {
     fn save(&mut self) -> Result<(), RunError> {
         // What has diverged must not take the place of what has not.
         let state = self.engine.state().map_err(|error| self.failed(error))?;
-        Checkpoint::of_state(self.metadata(), state).write(&self.task.folder.last())?;
+        Checkpoint::of_state(self.metadata(), state, self.coded_maps.clone()).write(&self.task.folder.last())?;
         self.last_saved = Instant::now();
         Ok(())
     }

@@ -97,7 +97,7 @@ fn perception_training_lowers_the_score_and_keeps_the_best() {
     let rate = archive_bytes as f64 / dataset.info().clip_bytes.get() as f64;
     assert!((score.score - metric::score(score.segnet, score.posenet, rate)).abs() < 1e-12);
     assert_eq!(evaluation.pair_distortions.len(), 4);
-    let representation = Checkpoint::read(&folder.best()).unwrap().quantize(None, None).unwrap();
+    let representation = Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap();
     let again = evaluate(&representation, &dataset, Some(&mut evaluators), archive_bytes).unwrap();
     assert_eq!(again, evaluation);
     // Where the loss has no pixel terms, no PSNR is made up; where it asks no evaluators, no distortion.

@@ -32,7 +32,7 @@ fn a_run_learns_and_leaves_a_whole_folder() {
     let representation = archive::decode(&bytes).unwrap();
     assert_eq!((representation.clip.frames(), representation.clip.samples()), (11, 5));
     assert_eq!(evaluate(&representation, &dataset, None, bytes.len()).unwrap().psnr, psnr);
-    assert_eq!(Checkpoint::read(&folder.best()).unwrap().quantize(None, None).unwrap(), representation);
+    assert_eq!(Checkpoint::read(&folder.best()).unwrap().quantize(None).unwrap(), representation);
 
     // The mean frame is what a decoder reaches that ignores its latents; a moving square must beat it.
     let frames = dataset.frames();
@@ -304,7 +304,7 @@ fn a_run_goes_on_with_its_own_clip_alone() {
     let checkpoint = Checkpoint::read(&folder.last()).unwrap();
     let (state, mut metadata) = (checkpoint.state().unwrap(), checkpoint.metadata);
     assert!(metadata.identity.take().is_some_and(|identity| identity.clip == scene(11).content_hash()));
-    Checkpoint::of_state(metadata, state).write(&folder.last()).unwrap();
+    Checkpoint::of_state(metadata, state, Default::default()).write(&folder.last()).unwrap();
     let mut watch = Watch::stop_after(1);
     resume(&scene(11), &mut watch).unwrap();
     assert!(watch.notes.len() == 1 && watch.notes[0].contains("older program"), "{:?}", watch.notes);

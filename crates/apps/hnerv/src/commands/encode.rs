@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let path = checkpoint(&arguments.source)?;
     let output = ArchiveFile::create(&arguments.output, inputs(arguments, &path))?;
     let checkpoint = Checkpoint::read(&path)?;
-    let plain = checkpoint.quantize(arguments.bits, None).context(path.display().to_string())?;
+    let plain = checkpoint.quantize(arguments.bits).context(path.display().to_string())?;
     let source = if checkpoint.has_steps() && arguments.bits.is_none() {
         // Trained on its grid: what was trained are the rounded values.
         Source::of(plain)

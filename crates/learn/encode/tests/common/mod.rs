@@ -44,6 +44,7 @@ pub fn source(samples: usize) -> Source {
     let latents: Vec<f32> = (0..4 * samples).map(|i| 1.5 * noise(99, i)).collect();
     let clip = Clip::new(ClipName::new("clip").unwrap(), 2 * samples, SIZE.0, SIZE.1).unwrap();
     let plain = RepresentationParts {
+        maps: None,
         latents: quantize_latents(&latents, 4).unwrap(),
         architecture,
         clip,
