@@ -29,7 +29,7 @@ fn representation(name: &str, frames: usize) -> Representation {
     };
     let parameters = architecture.parameters().iter().enumerate().map(tensor).collect();
     let clip = Clip::new(ClipName::new(name).unwrap(), frames, 29, 37).unwrap();
-    let values = (0..4 * clip.samples()).map(|j| integer(99, j) as u8).collect();
+    let values = (0..4 * clip.samples()).map(|j| integer(99, j) as u8 as u16).collect();
     let latents = QuantizedLatents { minimum: vec![-1.0; 4], step: vec![1.0 / 128.0; 4], values };
     let sidecar = Sidecar::default();
     Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None }).unwrap()

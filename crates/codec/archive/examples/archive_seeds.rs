@@ -97,7 +97,7 @@ fn filled(
     let clip = Clip::new(ClipName::new("clip")?, frames, 16, 24)?;
     let latent = |at: usize| match source {
         Some(source) => source.latents.values[at % source.latents.values.len()],
-        None => (at * at * 3 + at / 5) as u8,
+        None => ((at * at * 3 + at / 5) % 256) as u16,
     };
     let mut sidecar = Sidecar::default();
     for sample in (0..clip.samples() as u32).filter(|_| bits != 5) {
@@ -131,7 +131,7 @@ fn foreign(source: Option<&Representation>) -> Result<[Vec<u8>; 3], Representati
     let mut latents = [word(pairs), word(dim)].concat();
     // Minima of -1 and steps of 1/128, in 16 bits.
     latents.extend([0x00, 0xbc, 0x00, 0xbc, 0x00, 0x20, 0x00, 0x20]);
-    latents.extend_from_slice(&filled.latents.values);
+    latents.extend(filled.latents.values.iter().map(|&value| value as u8));
     latents.resize(latents.len() + dim * pairs, 0);
     Ok([header.into_bytes(), weights, latents])
 }

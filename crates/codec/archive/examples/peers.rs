@@ -107,7 +107,9 @@ fn weight_orders(representation: &Representation) -> Vec<Order> {
 /// The latents, a byte each: as they are or as differences in time, sample after sample or dimension after dimension.
 fn latent_orders(representation: &Representation) -> Vec<Order> {
     let latents = &representation.latents;
-    let (dim, values) = (latents.dim(), &latents.values);
+    let dim = latents.dim();
+    // The public archives have no carrier, whose coefficients alone are wider.
+    let values: &Vec<u8> = &latents.values.iter().map(|&value| value as u8).collect();
     let before = std::iter::repeat_n(&0, dim).chain(values);
     let differences: Vec<u8> = values.iter().zip(before).map(|(value, before)| value.wrapping_sub(*before)).collect();
     let transposed = |values: &[u8]| (0..dim).flat_map(|d| values.iter().skip(d).step_by(dim).copied()).collect();

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 
 use repr::Representation;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ pub enum Section {
     Tensor,
     /// The latents with their minima and steps.
     Latents,
+    /// The last values of the latents, a carrier's coefficients, with their minima and steps, where there is a carrier.
+    Coefficients,
     /// The corrections, where there are any.
     Sidecar,
     /// The class maps, where there are any.
@@ -35,8 +38,8 @@ pub struct Share {
     pub values: usize,
     /// Bytes it takes; a fraction, since all of them share one range coder.
     pub bytes: f64,
-    /// Bytes that its integers would take at their order-0 entropy, the histogram known beforehand (for latents: of the
-    /// differences in time, modulo 256, per dimension; for the sidecar: of target and amount, the samples
+    /// Bytes that its integers would take at their order-0 entropy, the histogram known beforehand (for latents and coefficients: of the
+    /// differences in time, modulo 65536, per dimension; for the sidecar: of target and amount, the samples
     /// known). A coder that learns cannot quite reach it, one that finds dependences can fall below.
     pub entropy_bytes: f64,
 }
@@ -53,12 +56,12 @@ impl Share {
 pub struct Budget {
     /// Size of the archive: the sum over all shares.
     pub bytes: usize,
-    /// Header, tensors in order, latents, sidecar (if any), class maps (if any), framing.
+    /// Header, tensors in order, latents, coefficients (if any), sidecar (if any), class maps (if any), framing.
     pub shares: Vec<Share>,
 }
 
 impl Budget {
-    /// `costs` are the bits of each tensor, of the latents and of the sidecar, `maps` the bytes of the class maps; whatever is left of
+    /// `costs` are the bits of each tensor, of the latents, of the coefficients and of the sidecar, `maps` the bytes of the class maps; whatever is left of
     /// the archive is framing.
     pub(crate) fn new(
         bytes: usize,
@@ -82,15 +85,21 @@ impl Budget {
             entropy_bytes: entropy_bytes(tensor.values.iter().copied()),
             ..plain(Section::Tensor, &parameter.name, 0.0)
         });
-        let latents = &representation.latents;
-        let latents = Share {
-            bits: 8,
-            values: latents.values.len(),
-            entropy_bytes: (0..latents.dim())
-                .map(|d| entropy_bytes(differences(&latents.values, latents.dim(), d)))
-                .sum(),
-            ..plain(Section::Latents, "latents", 0.0)
+        let (latents, architecture) = (&representation.latents, &representation.architecture);
+        let (dim, bits) = (latents.dim(), architecture.latent_bits());
+        let numbers = dim - architecture.coefficients();
+        let of_dimensions = |section, name, dimensions: Range<usize>| {
+            let bits = *bits.get(dimensions.start)?;
+            let entropy = |d| entropy_bytes(differences(&latents.values, dim, d));
+            Some(Share {
+                bits,
+                values: latents.values.len() / dim * dimensions.len(),
+                entropy_bytes: dimensions.map(entropy).sum(),
+                ..plain(section, name, 0.0)
+            })
         };
+        let latents = of_dimensions(Section::Latents, "latents", 0..numbers);
+        let coefficients = of_dimensions(Section::Coefficients, "coefficients", numbers..dim);
         let corrections = representation.sidecar.corrections();
         let amounts = corrections.iter().map(|correction| (correction.target, correction.amount));
         let sidecar = (!corrections.is_empty()).then(|| Share {
@@ -99,7 +108,8 @@ impl Budget {
             ..plain(Section::Sidecar, "sidecar", 0.0)
         });
         let coded = tensors
-            .chain([latents])
+            .chain(latents)
+            .chain(coefficients)
             .chain(sidecar)
             .zip(costs)
             .map(|(share, bits)| Share { bytes: bits / 8.0, ..share });
@@ -118,9 +128,9 @@ impl Budget {
 }
 
 /// One dimension's differences in time.
-fn differences(values: &[u8], dim: usize, dimension: usize) -> impl Iterator<Item = u8> {
+fn differences(values: &[u16], dim: usize, dimension: usize) -> impl Iterator<Item = u16> {
     let column = values.iter().skip(dimension).step_by(dim).copied();
-    column.scan(0u8, |before, value| Some(value.wrapping_sub(std::mem::replace(before, value))))
+    column.scan(0u16, |before, value| Some(value.wrapping_sub(std::mem::replace(before, value))))
 }
 
 fn entropy_bytes<T: Hash + Eq>(values: impl Iterator<Item = T>) -> f64 {

@@ -37,10 +37,11 @@ impl ValueCosts {
 /// those of the values themselves add up to what [`cost`](crate::cost) says, widths and steps aside.
 pub fn level_costs(representation: &Representation) -> LevelCosts {
     let tensors = representation.parameters.iter().map(|tensor| tensor.values.clone());
-    let latents = representation.latents.values.iter().map(|&value| i16::from(value)).collect();
+    let latents = representation.latents.values.iter().map(|&value| value as i16).collect();
     let blank = |values: Vec<i16>| ValueCosts { windows: vec![[0.0; 2 * REACH + 1]; values.len()], values };
     let mut probe = Probe { lists: tensors.chain([latents]).map(blank).collect(), at: 0 };
-    payload::pass(representation, &mut probe, |probe| probe.at += 1);
+    let last = probe.lists.len() - 1;
+    payload::pass(representation, &mut probe, |probe| probe.at = (probe.at + 1).min(last));
     let latents = probe.lists.pop().unwrap_or_else(|| blank(Vec::new()));
     LevelCosts { tensors: probe.lists, latents }
 }

@@ -132,7 +132,7 @@ fn unpack_latents(mut rest: Bytes<'_>, samples: usize, dim: usize) -> Result<Qua
     for i in dim..values.len() {
         values[i] = values[i].wrapping_add(values[i - dim]);
     }
-    Ok(QuantizedLatents { minimum, step, values })
+    Ok(QuantizedLatents { minimum, step, values: values.into_iter().map(u16::from).collect() })
 }
 
 /// Takes values off the front.

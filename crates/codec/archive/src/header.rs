@@ -129,8 +129,8 @@ fn write_table(out: &mut Vec<u8>, version: u8, table: &LayerTable) {
         if mapped {
             write_number(out, classes);
         }
-        if let Some(Carrier { coefficients, height, width }) = table.carrier {
-            for value in [coefficients, height, width] {
+        if let Some(Carrier { coefficients, height, width, channels, bits }) = table.carrier {
+            for value in [coefficients, height, width, channels, bits.into()] {
                 write_number(out, value);
             }
         }
@@ -211,6 +211,12 @@ impl<'a> Reader<'a> {
         Ok(std::array::from_fn(|bit| flags >> bit & 1 == 1))
     }
 
+    fn carrier(&mut self) -> Result<Carrier, ArchiveError> {
+        let [coefficients, height, width, channels] = [self.number()?, self.number()?, self.number()?, self.number()?];
+        let bits = u8::try_from(self.number()?).map_err(|_| self.malformed("coefficients of more than 255 bits"))?;
+        Ok(Carrier { coefficients, height, width, channels, bits })
+    }
+
     fn table(&mut self, version: u8) -> Result<LayerTable, ArchiveError> {
         let latent_dim = self.number()?;
         let mut stem = Stem::new(self.number()?, self.number()?, self.number()?);
@@ -219,11 +225,7 @@ impl<'a> Reader<'a> {
         if mapped {
             stem.classes = self.number()?;
         }
-        let carrier = if carried {
-            Some(Carrier { coefficients: self.number()?, height: self.number()?, width: self.number()? })
-        } else {
-            None
-        };
+        let carrier = if carried { Some(self.carrier()?) } else { None };
         let count = self.number()?;
         if count > limits::LAYERS {
             return Err(self.malformed("too many layers"));

@@ -5,15 +5,17 @@
 //! dimensions; a second regression takes out of its innovations what those of the last pairs and of the dimensions before
 //! tell about them.
 
+use std::ops::Range;
+
 use mixing::Corrupt;
 use repr::QuantizedLatents;
 
-use crate::adaptive::Float;
+use crate::adaptive::{Adaptive, Float};
 use crate::levels::{Bell, LevelMixer, Levels, mixer};
 use crate::regression::{Regression, WEIGHT_BITS, limited};
-use crate::value::ValueCoder;
+use crate::value::{REACH, ValueCoder, Window};
 
-/// Bits of a latent's integer.
+/// Bits of an integer that are predicted, its highest ones; those below are noise.
 const BITS: u8 = 8;
 /// Past values that the autoregression sees.
 const LAGS: usize = 20;
@@ -30,18 +32,23 @@ const WINDOW: i64 = 600;
 /// One, in units of `2^-16`.
 const ONE: i64 = 1 << 16;
 
-/// Codes minima, steps and integers. The number of dimensions and of pairs must be right.
-pub(crate) fn code(coder: &mut impl ValueCoder, latents: &mut QuantizedLatents) -> Result<(), Corrupt> {
+/// Codes minima, steps and integers of `bits` bits of some dimensions. The number of dimensions and of pairs must be right.
+pub(crate) fn code(
+    coder: &mut impl ValueCoder,
+    latents: &mut QuantizedLatents,
+    dimensions: Range<usize>,
+    bits: u8,
+) -> Result<(), Corrupt> {
+    let dim = latents.dim();
     for values in [&mut latents.minimum, &mut latents.step] {
         let mut model = Float::new();
-        for value in values.iter_mut() {
+        for value in &mut values[dimensions.clone()] {
             *value = model.code(coder, *value)?;
         }
     }
-    let dim = latents.dim();
-    let mut model = LatentModel::new(dim);
+    let mut model = LatentModel::new(dimensions.len(), bits);
     for (pair, row) in latents.values.chunks_mut(dim).enumerate() {
-        model.code(coder, pair * dim, row)?;
+        model.code(coder, pair * dim + dimensions.start, &mut row[dimensions.clone()])?;
     }
     Ok(())
 }
@@ -52,6 +59,10 @@ struct LatentModel {
     pieces: Vec<Piece>,
     /// Mean over the last pairs of error over spread, in units of `2^-16`: how much more than usual is going on.
     activity: i64,
+    /// Bits below those that are predicted.
+    low_bits: u8,
+    /// Each of them, the highest first.
+    low: Vec<Adaptive>,
 }
 
 /// Dimensions that follow each other.
@@ -74,9 +85,12 @@ struct Dimension {
 }
 
 impl LatentModel {
-    fn new(dim: usize) -> Self {
+    fn new(dim: usize, bits: u8) -> Self {
         let sizes = (0..dim).step_by(PIECE).map(|start| PIECE.min(dim - start));
+        let low_bits = bits.saturating_sub(BITS);
         Self {
+            low_bits,
+            low: vec![Adaptive::NEW; low_bits.into()],
             mixer: mixer([1 << 16, 0, 0]),
             past: Regression::new(vec![ridge(RIDGES[0]); LAGS + 1]),
             pieces: sizes.map(Piece::new).collect(),
@@ -85,18 +99,50 @@ impl LatentModel {
     }
 
     /// Codes a pair's values, the first of which is number `start` of all.
-    fn code(&mut self, coder: &mut impl ValueCoder, start: usize, row: &mut [u8]) -> Result<(), Corrupt> {
+    fn code(&mut self, coder: &mut impl ValueCoder, start: usize, row: &mut [u16]) -> Result<(), Corrupt> {
         let dim = row.len() as i64;
         let mut errors = 0;
         let loudness = (ONE + self.activity) / 2;
         for ((values, piece), before) in row.chunks_mut(PIECE).zip(&mut self.pieces).zip((start..).step_by(PIECE)) {
             piece.advance();
             for (i, value) in values.iter_mut().enumerate() {
-                errors += piece.code(coder, &mut self.mixer, &mut self.past, loudness, [i, before + i], value)?;
+                let mut high = (*value >> self.low_bits) as u8;
+                let place = Place { dimension: i, index: before + i, value: *value, low_bits: self.low_bits };
+                errors += piece.code(coder, &mut self.mixer, &mut self.past, loudness, place, &mut high)?;
+                let mut coded = u16::from(high);
+                for (model, shift) in self.low.iter_mut().zip((0..self.low_bits).rev()) {
+                    coded = 2 * coded + u16::from(model.code(coder, *value >> shift & 1 == 1)?);
+                }
+                *value = coded;
             }
         }
         self.activity += (errors / dim - self.activity) * 3 / 10;
         Ok(())
+    }
+}
+
+/// Where a value stands, and what it is if that is known.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Its dimension within the piece.
+    dimension: usize,
+    /// Its number among all.
+    index: usize,
+    /// All of its bits.
+    value: u16,
+    /// How many of them are not predicted.
+    low_bits: u8,
+}
+
+impl Place {
+    /// What the levels around the value cost, given what those of its predicted bits do.
+    fn widened(self, window: Window) -> Window {
+        let high = usize::from(self.value >> self.low_bits);
+        std::array::from_fn(|i| {
+            let level = (usize::from(self.value) + i).checked_sub(REACH).map(|level| level >> self.low_bits);
+            let bits = level.and_then(|level| window.get(level + REACH - high));
+            bits.map_or(f32::INFINITY, |bits| bits + f32::from(self.low_bits))
+        })
     }
 }
 
@@ -125,19 +171,18 @@ impl Piece {
         }
     }
 
-    /// Codes a value of dimension `i`, number `index` of all, given the regression on its past; returns error over spread, in
-    /// units of `2^-16`.
+    /// Codes the predicted bits of a value, given the regression on its past; returns error over spread, in units of `2^-16`.
     fn code(
         &mut self,
         coder: &mut impl ValueCoder,
         mixer: &mut LevelMixer,
         past: &mut Regression,
         loudness: i64,
-        [i, index]: [usize; 2],
+        place: Place,
         value: &mut u8,
     ) -> Result<i64, Corrupt> {
-        let at = PAIRS * self.dimensions.len() + i;
-        let dimension = &mut self.dimensions[i];
+        let at = PAIRS * self.dimensions.len() + place.dimension;
+        let dimension = &mut self.dimensions[place.dimension];
         let mean = (dimension.mean.0 << 16) / dimension.mean.1;
         let mut before = [0; LAGS];
         for (lag, &value) in before.iter_mut().zip(&dimension.past) {
@@ -150,7 +195,7 @@ impl Piece {
         let centre = (mean + (guess >> (WEIGHT_BITS + 4 - 16))).clamp(0, (1 << (16 + u32::from(BITS))) - 1);
         let spread = dimension.spread.0 * loudness / ONE;
         let bell = Bell { centre, spread };
-        coder.value(index, || dimension.levels.window(mixer, bell, *value));
+        coder.value(place.index, || place.widened(dimension.levels.window(mixer, bell, *value)));
         *value = dimension.levels.code(coder, mixer, bell, *value)?;
 
         let known = relative(*value, mean);

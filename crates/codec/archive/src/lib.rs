@@ -77,7 +77,7 @@ pub fn encode_beside(representation: &Representation, maps: &[u8]) -> Vec<u8> {
     header::join(&representation.architecture, &representation.clip, maps, &coder.finish())
 }
 
-/// Bits that each tensor, in order, then the latents, then the sidecar would take in an archive; the class maps aside. Writes
+/// Bits that each tensor, in order, then the latents, then a carrier's coefficients where there is one, then the sidecar would take in an archive; the class maps aside. Writes
 /// nothing: this is what a search asks before it changes a value.
 pub fn cost(representation: &Representation) -> Vec<f64> {
     let (mut costs, mut counted) = (Vec::new(), 0.0);

@@ -1,4 +1,4 @@
-//! What lies behind the header: every tensor, then the latents, then the sidecar, in one range-coded run of bits.
+//! What lies behind the header: every tensor, then the latents, a carrier's coefficients apart, then the sidecar, in one range-coded run of bits.
 //!
 //! [`code`] walks a representation's parts and passes each value through the coder, putting back what the coder returns. A
 //! writing or counting coder returns what it got; a reading one fills in what the archive says.
@@ -10,7 +10,8 @@ use crate::tensors::TensorModel;
 use crate::value::ValueCoder;
 use crate::{latents, sidecar};
 
-/// Codes the whole payload; `after` is called behind each tensor, in order, behind the latents and behind the sidecar.
+/// Codes the whole payload; `after` is called behind each tensor, in order, behind the latents, behind a carrier's coefficients where
+/// there is a carrier, and behind the sidecar.
 ///
 /// The parts must have the numbers of values that their architecture and clip say, except that the steps of a tensor to be read
 /// may have any number.
@@ -25,8 +26,14 @@ pub(crate) fn code<C: ValueCoder>(
         model.code(coder, parameter, tensor)?;
         after(coder);
     }
-    latents::code(coder, latents)?;
-    after(coder);
+    let (dim, coefficients) = (architecture.latent_dim(), architecture.coefficients());
+    let bits = architecture.latent_bits();
+    for dimensions in [0..dim - coefficients, dim - coefficients..dim] {
+        if let Some(&bits) = bits.get(dimensions.start) {
+            latents::code(coder, latents, dimensions, bits)?;
+            after(coder);
+        }
+    }
     *sidecar = sidecar::code(coder, sidecar, clip.samples(), architecture.sample_dim())?;
     after(coder);
     Ok(())

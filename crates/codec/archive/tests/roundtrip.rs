@@ -62,7 +62,7 @@ fn fill(architecture: Architecture, clip: Clip, rng: &mut impl Rng) -> Represent
     let latents = QuantizedLatents {
         minimum: (0..dim).map(|_| finite(rng)).collect(),
         step: (0..dim).map(|_| finite(rng)).collect(),
-        values: (0..sample_dim * clip.samples()).map(|_| shape.value(rng, 0, 255) as u8).collect(),
+        values: (0..sample_dim * clip.samples()).map(|_| shape.value(rng, 0, 255) as u8 as u16).collect(),
     };
     let sidecar = sidecar(rng, clip.samples(), sample_dim);
     Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None }).unwrap()
@@ -149,7 +149,7 @@ fn what_levels_cost_is_what_the_archive_takes() {
         [values[last] - 1, values[last] + 1, values[last] + 3].into_iter().filter(|level| (0..256).contains(level))
     {
         let mut changed = representation.clone().into_parts();
-        changed.latents.values[last] = level as u8;
+        changed.latents.values[last] = level as u16;
         let whole_then = cost(&Representation::new(changed).unwrap())[representation.parameters.len()];
         let said = f64::from(found.latents.bits(last, level) - found.latents.bits(last, values[last]));
         assert!((whole_then - whole - said).abs() < 1e-3, "{whole_then} instead of {whole}, said {said}");

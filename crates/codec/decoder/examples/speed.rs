@@ -117,7 +117,7 @@ fn archive(path: &str, pairs: usize) -> Result<()> {
         |(p, values): (&repr::Parameter, &[f32])| Ok(repr::quantize_tensor(&p.name, values, repr::MAX_BITS)?);
     let parameters = tensors.iter().map(quantize).collect::<Result<_>>()?;
     let dim = architecture.latent_dim();
-    let latents = repr::quantize_latents(&noise(pairs * dim, 1, 1.0), dim)?;
+    let latents = repr::quantize_latents(&noise(pairs * dim, 1, 1.0), &vec![8; dim])?;
     let (height, width) = CLIP_SIZE;
     let clip = Clip::new(ClipName::new("noise")?, FRAMES_PER_SAMPLE * pairs, height, width)?;
     let sidecar = repr::Sidecar::default();

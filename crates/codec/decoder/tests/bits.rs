@@ -50,7 +50,7 @@ fn parts_of(table: LayerTable, step: f32) -> RepresentationParts {
     };
     let parameters = architecture.parameters().iter().enumerate().map(tensor).collect();
     let clip = Clip::new(ClipName::new("clip").unwrap(), 10, 47, 83).unwrap();
-    let values = (0..architecture.sample_dim() * clip.samples()).map(|j| integer(99, j) as u8).collect();
+    let values = (0..architecture.sample_dim() * clip.samples()).map(|j| integer(99, j) as u8 as u16).collect();
     let dim = architecture.latent_dim();
     let latents = QuantizedLatents { minimum: vec![-1.0; dim], step: vec![1.0 / 128.0; dim], values };
     RepresentationParts { architecture, clip, parameters, latents, sidecar: Sidecar::default(), maps: None }

@@ -7,6 +7,9 @@ use crate::graph::{ArchitectureError, Graph, Parameter};
 use crate::maps::MapShape;
 use crate::table::{FRAMES_PER_SAMPLE, LayerTable, Stem};
 
+/// Bits of a latent's value.
+const LATENT_BITS: u8 = 8;
+
 /// A decoder: a layer table within the limits, and its graph. Written and read as the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "LayerTable", into = "LayerTable")]
@@ -34,6 +37,18 @@ impl Architecture {
     /// Values of a latent.
     pub fn latent_dim(&self) -> usize {
         self.table.latent_dim
+    }
+
+    /// Values of a latent that are a carrier's coefficients, its last ones.
+    pub fn coefficients(&self) -> usize {
+        self.table.carrier.map_or(0, |carrier| carrier.coefficients)
+    }
+
+    /// Bits of each value of a latent: 8, but for a carrier's coefficients.
+    pub fn latent_bits(&self) -> Vec<u8> {
+        let numbers = self.latent_dim() - self.coefficients();
+        let wide = self.table.carrier.map_or(LATENT_BITS, |carrier| carrier.bits);
+        (0..self.latent_dim()).map(|d| if d < numbers { LATENT_BITS } else { wide }).collect()
     }
 
     /// The class maps that so many samples are fed with, if any are.

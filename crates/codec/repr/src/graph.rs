@@ -89,7 +89,8 @@ pub enum Operation {
     },
 }
 
-/// What makes the first frame of a pair, see [`Carrier`]: `linear(coefficients)`, `[3, height, width]` in row-major order, enlarged;
+/// What makes the first frame of a pair, see [`Carrier`]: `linear(coefficients)`, `[3, height, width]` in row-major order, or one channel for
+/// all three, enlarged;
 /// RGB is 127.5 plus 255 times that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CarrierNode {
@@ -373,10 +374,18 @@ impl Walk {
 
     /// The values of a latent that are a carrier's, if it has one that can be.
     fn check_carrier(table: &LayerTable) -> Result<usize, ArchitectureError> {
-        let Some(Carrier { coefficients, height, width }) = table.carrier else { return Ok(0) };
+        let Some(Carrier { coefficients, height, width, channels, bits }) = table.carrier else { return Ok(0) };
         in_range("carrier.coefficients", coefficients, 1, table.latent_dim.saturating_sub(1))?;
         in_range("carrier.height", height, 1, limits::SIDE)?;
         in_range("carrier.width", width, 1, limits::SIDE)?;
+        if channels != 1 && channels != 3 {
+            return Err(ArchitectureError::OutOfRange {
+                what: "carrier.channels".into(),
+                value: channels.to_string(),
+                range: "1 or 3".into(),
+            });
+        }
+        in_range("carrier.bits", bits.into(), 8, limits::COEFFICIENT_BITS.into())?;
         in_range("frames beside a carrier", table.frames, 2, 2)?;
         at_most("values in the carrier's image", 3 * height * width, limits::ACTIVATION)?;
         if table.stem.classes == 0 {
@@ -390,9 +399,9 @@ impl Walk {
     }
 
     fn carrier(&mut self, carrier: Carrier) {
-        let Carrier { coefficients, height, width } = carrier;
+        let Carrier { coefficients, height, width, channels, .. } = carrier;
         let latent = Activation { channels: coefficients, height: 1, width: 1 };
-        let dimensions = [coefficients, 3 * height * width, 1];
+        let dimensions = [coefficients, channels * height * width, 1];
         let linear = self.convolution("carrier".into(), ParameterRole::Stem, dimensions, 1, latent);
         self.phases(linear, height * width, width);
         self.graph.carrier = Some(CarrierNode { linear, height, width });

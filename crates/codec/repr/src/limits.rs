@@ -20,6 +20,8 @@ pub const CORRECTIONS: usize = 1 << 20;
 pub const ACTIVATION: usize = 1 << 26;
 /// Largest dilation.
 pub const DILATION: usize = 8;
+/// Most bits of a carrier's coefficient.
+pub const COEFFICIENT_BITS: u8 = 12;
 /// Most classes of a class map.
 pub const CLASSES: usize = 255;
 /// Most pixels of all class maps of a clip together: 1,365 maps of 512x384.

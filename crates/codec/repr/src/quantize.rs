@@ -44,21 +44,26 @@ pub fn quantize_to_step(name: &str, values: &[f32], bits: u8, step: f32) -> Resu
     Ok(QuantizedTensor { bits, steps: vec![step], values })
 }
 
-/// Rounds latents `[samples, dim]` (row-major) to 256 levels between each dimension's smallest and largest value.
-pub fn quantize_latents(values: &[f32], dim: usize) -> Result<QuantizedLatents, QuantizeError> {
+/// Rounds latents `[samples, dim]` (row-major) to the levels of each dimension's number of `bits` (1 to 15) between its smallest and
+/// largest value; `dim` is the number of `bits`.
+pub fn quantize_latents(values: &[f32], bits: &[u8]) -> Result<QuantizedLatents, QuantizeError> {
     if values.iter().any(|v| !v.is_finite() || v.abs() > 1e6) {
         return Err(QuantizeError::NotFinite("the latent table".into()));
     }
+    let dim = bits.len();
+    let last: Vec<f32> = bits.iter().map(|&bits| f32::from((1u16 << bits) - 1)).collect();
     let column = |d: usize| values.iter().skip(d).step_by(dim).copied();
     let minimum: Vec<f32> = (0..dim).map(|d| column(d).fold(f32::INFINITY, f32::min)).collect();
     let step: Vec<f32> = (0..dim)
         .map(|d| {
-            let step = (column(d).fold(f32::NEG_INFINITY, f32::max) - minimum[d]) / 255.0;
+            let step = (column(d).fold(f32::NEG_INFINITY, f32::max) - minimum[d]) / last[d];
             if step.is_normal() { step } else { 1.0 }
         })
         .collect();
-    let level =
-        |(i, v): (usize, &f32)| ((v - minimum[i % dim]) / step[i % dim]).round_ties_even().clamp(0.0, 255.0) as u8;
+    let level = |(i, v): (usize, &f32)| {
+        let d = i % dim;
+        ((v - minimum[d]) / step[d]).round_ties_even().clamp(0.0, last[d]) as u16
+    };
     let values = values.iter().enumerate().map(level).collect();
     Ok(QuantizedLatents { minimum, step, values })
 }
@@ -75,7 +80,7 @@ mod tests {
             let half = quantized.steps[0] * 0.5001;
             assert!(quantized.dequantize().iter().zip(&values).all(|(a, b)| (a - b).abs() <= half), "{bits} bits");
         }
-        let latents = quantize_latents(&values, 8).unwrap();
+        let latents = quantize_latents(&values, &[8; 8]).unwrap();
         let rounded = latents.dequantize();
         for (i, (a, b)) in rounded.iter().zip(&values).enumerate() {
             assert!((a - b).abs() <= latents.step[i % 8] * 0.501, "{i}");
@@ -88,9 +93,9 @@ mod tests {
     #[test]
     fn constant_and_bad_values_are_met() {
         assert_eq!(quantize_tensor("t", &[0.0; 4], 8).unwrap().values, [0; 4]);
-        assert_eq!(quantize_latents(&[0.5; 6], 2).unwrap().dequantize(), [0.5; 6]);
+        assert_eq!(quantize_latents(&[0.5; 6], &[8; 2]).unwrap().dequantize(), [0.5; 6]);
         assert!(quantize_tensor("t", &[0.0, f32::NAN], 8).is_err());
-        assert!(quantize_latents(&[f32::INFINITY], 1).is_err());
+        assert!(quantize_latents(&[f32::INFINITY], &[8]).is_err());
     }
 
     #[test]

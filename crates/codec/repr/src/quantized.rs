@@ -22,7 +22,8 @@ impl QuantizedTensor {
     }
 }
 
-/// 8-bit latents: `value = integer * step + minimum`, per dimension.
+/// Latents as integers on a grid: `value = integer * step + minimum`, per dimension, of as many bits as
+/// [`Architecture::latent_bits`](crate::Architecture::latent_bits) says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedLatents {
     /// Smallest value of each dimension.
@@ -30,7 +31,7 @@ pub struct QuantizedLatents {
     /// Quantization step of each dimension.
     pub step: Vec<f32>,
     /// Integers, `[latents, dim]` row-major.
-    pub values: Vec<u8>,
+    pub values: Vec<u16>,
 }
 
 impl QuantizedLatents {
@@ -48,7 +49,7 @@ impl QuantizedLatents {
     /// `corrections`; or nothing past the last one.
     pub fn sample(&self, index: usize, len: usize, corrections: &[Correction]) -> Option<Vec<f32>> {
         let row = self.values.get(index.checked_mul(len)?..)?.get(..len)?;
-        let mut integers: Vec<i16> = row.iter().map(|&q| q.into()).collect();
+        let mut integers: Vec<i16> = row.iter().map(|&q| q as i16).collect();
         for correction in corrections {
             if let CorrectionTarget::Latent { dimension } = correction.target {
                 *integers.get_mut(usize::from(dimension))? += i16::from(correction.amount);

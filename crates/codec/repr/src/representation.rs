@@ -77,7 +77,7 @@ impl Representation {
     }
 
     /// Puts other integers, and the corrections in `sidecar`, in the place of a sample's.
-    pub fn set_sample(&mut self, sample: usize, latent: &[u8], sidecar: &Sidecar) -> Result<(), RepresentationError> {
+    pub fn set_sample(&mut self, sample: usize, latent: &[u16], sidecar: &Sidecar) -> Result<(), RepresentationError> {
         let corrections = sidecar.corrections();
         let (samples, dim) = (self.clip.samples(), self.architecture.sample_dim());
         let foreign = corrections.iter().any(|correction| correction.sample as usize != sample);
@@ -85,6 +85,7 @@ impl Representation {
             let found = latent.len();
             return invalid(format!("sample {sample} with {found} latent values, of {samples} samples of {dim}"));
         }
+        check_levels(self, latent)?;
         let others = self.sidecar.corrections().len() - self.sidecar.of(sample).len();
         check_corrections(self, others + corrections.len(), corrections)?;
         self.0.latents.values[sample * dim..][..dim].copy_from_slice(latent);
@@ -133,8 +134,18 @@ fn check_latents(parts: &RepresentationParts) -> Result<(), RepresentationError>
     if latents.values.len() != dim * samples {
         return invalid(format!("{} latent values for {samples} samples of {dim}", latents.values.len()));
     }
+    check_levels(parts, &latents.values)?;
     check_magnitude("a latent step", &latents.step)?;
     check_magnitude("a latent minimum", &latents.minimum)
+}
+
+/// Checks that the integers of whole latents are of as many bits as their dimensions have.
+fn check_levels(parts: &RepresentationParts, values: &[u16]) -> Result<(), RepresentationError> {
+    let bits = parts.architecture.latent_bits();
+    match values.iter().zip(bits.iter().cycle()).find(|&(&value, &bits)| value >> bits != 0) {
+        None => Ok(()),
+        Some((value, bits)) => invalid(format!("a latent holds {value}, outside {bits} bits")),
+    }
 }
 
 /// Checks `corrections`, some of the `count` that there are in all.

@@ -51,6 +51,12 @@ pub struct Carrier {
     pub height: usize,
     /// Columns of an image.
     pub width: usize,
+    /// 3 for images in colour, 1 for grey ones.
+    #[serde(default = "three")]
+    pub channels: usize,
+    /// Bits of a coefficient, 8 to [`limits::COEFFICIENT_BITS`].
+    #[serde(default = "ten")]
+    pub bits: u8,
 }
 
 /// What takes a head's convolution to RGB.
@@ -176,6 +182,10 @@ fn two() -> usize {
 
 fn three() -> usize {
     3
+}
+
+fn ten() -> u8 {
+    10
 }
 
 fn tenth() -> f32 {

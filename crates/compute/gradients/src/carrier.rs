@@ -19,6 +19,8 @@ const PLANES: usize = 3;
 pub struct CarrierShape {
     /// Coefficients of a sample.
     pub coefficients: usize,
+    /// 3, or 1 of a grey image.
+    pub planes: usize,
     /// Rows and columns of the coarse image.
     pub coarse: (usize, usize),
     /// Rows of the result.
@@ -63,7 +65,8 @@ impl CarrierShape {
     /// Gradients of a loss whose gradient in the result is `gradient`.
     pub fn backward(&self, n: usize, coefficients: &[f32], gradient: &[f32], weight: &[f32]) -> CarrierGradients {
         let Self { coarse: (rows, columns), height, width, .. } = *self;
-        let (count, outputs) = (self.coefficients, PLANES * rows * columns);
+        let (count, outputs) = (self.coefficients, self.planes * rows * columns);
+        assert!(self.planes == 1 || self.planes == PLANES);
         assert!(coefficients.len() == n * count && weight.len() == outputs * count);
         assert_eq!(gradient.len(), n * PLANES * height * width);
         let (down, across) = (taps(rows, height), taps(columns, width));
@@ -85,7 +88,9 @@ impl CarrierShape {
         };
         // Plane after plane, so sample after sample.
         let coarse: Vec<Vec<f32>> = gradient.par_chunks_exact(height * width).map(coarse).collect();
-        let coarse = coarse.concat();
+        let sum =
+            |planes: &[Vec<f32>]| (0..rows * columns).map(|i| planes.iter().map(|plane| plane[i]).sum()).collect();
+        let coarse = coarse.chunks(PLANES / self.planes).map(sum).collect::<Vec<Vec<f32>>>().concat();
         let mut found = CarrierGradients {
             coefficients: vec![0.0; n * count],
             linear: WeightGradients { weight: vec![0.0; outputs * count], bias: vec![0.0; outputs] },

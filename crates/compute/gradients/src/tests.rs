@@ -432,8 +432,9 @@ fn carriers() {
     for case in 0..16 {
         let coarse = (1 + noise.below(4), 1 + noise.below(5));
         let (height, width) = (coarse.0 + noise.below(20), coarse.1 + noise.below(40));
-        let (n, coefficients, outputs) = (1 + noise.below(3), 1 + noise.below(4), 3 * coarse.0 * coarse.1);
-        let shape = CarrierShape { coefficients, coarse, height, width };
+        let (n, coefficients, planes) = (1 + noise.below(3), 1 + noise.below(4), [1, 3][case / 2 % 2]);
+        let (shape, outputs) =
+            (CarrierShape { coefficients, planes, coarse, height, width }, planes * coarse.0 * coarse.1);
         let linear = Parameters::new(&mut noise, coefficients, outputs, 1);
         let z = noise.values(n * coefficients, 1.0);
         let gradient = noise.values(n * 3 * height * width, 1.0);
@@ -445,7 +446,7 @@ fn carriers() {
                 let (x, y, plane) = (k % width, k / width % height, k / width / height);
                 for (&row, a) in down[y].index.iter().zip(down[y].weight) {
                     for (&column, b) in across[x].index.iter().zip(across[x].weight) {
-                        let o = (plane % 3 * coarse.0 + row) * coarse.1 + column;
+                        let o = ((plane % 3).min(planes - 1) * coarse.0 + row) * coarse.1 + column;
                         let row = &at[1][o * coefficients..][..coefficients];
                         let sum = at[2][o] + dot(row, &at[0][plane / 3 * coefficients..][..coefficients]);
                         *value += f64::from(a) * f64::from(b) * sum;

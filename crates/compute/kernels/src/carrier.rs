@@ -9,9 +9,11 @@ use crate::simd::{Kernel, Level, Simd};
 /// Red, green and blue.
 const PLANES: usize = 3;
 
-/// `127.5 + 255 * enlarged(weight * coefficients + bias)`: a coarse RGB image, enlarged bicubically, the columns first.
+/// `127.5 + 255 * enlarged(weight * coefficients + bias)`: a coarse image, RGB or grey, enlarged bicubically, the columns first.
 pub struct Carrier {
     linear: Linear,
+    /// 3, or 1 of a grey image.
+    planes: usize,
     coarse: (usize, usize),
     rows: Vec<Tap>,
     columns: Vec<Tap>,
@@ -25,8 +27,8 @@ pub struct CarrierImage {
 }
 
 impl Carrier {
-    /// Packs `weight` `[3 * rows * columns, coefficients]` and `bias` `[3 * rows * columns]` of the `coarse` size, for images of
-    /// `size`, both (rows, columns).
+    /// Packs `weight` `[planes * rows * columns, coefficients]` and `bias` `[planes * rows * columns]` of the `coarse` size, for
+    /// images of `size`, both (rows, columns); 3 planes, or 1 of a grey image.
     ///
     /// # Panics
     /// If a length does not fit or a size is 0.
@@ -37,8 +39,11 @@ impl Carrier {
         coarse: (usize, usize),
         size: (usize, usize),
     ) -> Self {
-        assert!(bias.len() == PLANES * coarse.0 * coarse.1 && size.0 > 0 && size.1 > 0);
+        let planes = bias.len() / (coarse.0 * coarse.1).max(1);
+        assert!(planes == 1 || planes == PLANES, "{planes} planes");
+        assert!(bias.len() == planes * coarse.0 * coarse.1 && size.0 > 0 && size.1 > 0);
         Self {
+            planes,
             linear: Linear::new(weight, bias, coefficients),
             coarse,
             rows: taps(coarse.0, size.0),
@@ -49,8 +54,8 @@ impl Carrier {
     /// Room for an image.
     pub fn room(&self) -> CarrierImage {
         let (rows, columns) = self.coarse;
-        let wide = PLANES * rows * row_stride(self.columns.len());
-        CarrierImage { coarse: vec![0.0; PLANES * rows * columns], wide: Aligned::zeros(wide) }
+        let wide = self.planes * rows * row_stride(self.columns.len());
+        CarrierImage { coarse: vec![0.0; self.planes * rows * columns], wide: Aligned::zeros(wide) }
     }
 
     /// Makes the image of coefficients.
@@ -75,13 +80,15 @@ impl Carrier {
     /// If a size does not fit.
     pub fn row(&self, level: Level, image: &CarrierImage, y: usize, out: RowMut<'_>) {
         assert!(out.channels() == PLANES && out.width() == self.columns.len());
-        level.run(EnlargedRow { tap: self.rows[y], rows: self.coarse.0, wide: image.wide.as_slice(), out });
+        let (tap, rows, planes) = (self.rows[y], self.coarse.0, self.planes);
+        level.run(EnlargedRow { tap, rows, planes, wide: image.wide.as_slice(), out });
     }
 }
 
 struct EnlargedRow<'a> {
     tap: Tap,
     rows: usize,
+    planes: usize,
     wide: &'a [f32],
     out: RowMut<'a>,
 }
@@ -92,8 +99,8 @@ impl Kernel for EnlargedRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let Tap { index, weight, .. } = self.tap;
-        for plane in 0..PLANES {
-            let out = self.out.channel(plane);
+        for channel in 0..PLANES {
+            let (plane, out) = (channel.min(self.planes - 1), self.out.channel(channel));
             let stride = row_stride(out.len());
             let rows = index.map(|row| &self.wide[(plane * self.rows + row) * stride..][..stride]);
             for x in (0..out.len()).step_by(S::LANES) {

@@ -103,7 +103,8 @@ impl DifferentiableDecoder {
         let carrier = graph.carrier().map(|node| {
             let (height, width) = parameters.architecture().output_size();
             let coarse = (node.height, node.width);
-            (CarrierShape { coefficients: node.linear.inputs, coarse, height, width }, node.linear)
+            let (coefficients, planes) = (node.linear.inputs, node.linear.outputs / (coarse.0 * coarse.1));
+            (CarrierShape { coefficients, planes, coarse, height, width }, node.linear)
         });
         Self { parameters: parameters.clone(), steps, heads: heads_as_one, carrier }
     }

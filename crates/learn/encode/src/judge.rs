@@ -37,18 +37,20 @@ pub(crate) type Terms = [f64; 2];
 /// A sample as it would be: the integers of its latents and its corrections.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Variant {
-    pub row: Vec<u8>,
+    pub row: Vec<u16>,
     pub sidecar: Sidecar,
 }
 
 impl Variant {
-    /// The variant after a move. A latent's integer is moved itself, which costs next to nothing; beyond its 8 bits, and for
-    /// all else, a correction is needed. Nothing where the move leads out of all ranges.
-    pub fn moved(&self, sample: u32, step: Move) -> Option<Self> {
+    /// The variant after a move. A latent's integer is moved itself, which costs next to nothing; beyond its `bits`, one
+    /// number for each dimension, and for all else, a correction is needed. Nothing where the move leads out of all ranges.
+    pub fn moved(&self, sample: u32, step: Move, bits: &[u8]) -> Option<Self> {
         let mut variant = self.clone();
         if let CorrectionTarget::Latent { dimension } = step.target {
-            let value = variant.row.get_mut(usize::from(dimension))?;
-            if let Ok(moved) = u8::try_from(i16::from(*value) + i16::from(step.amount)) {
+            let dimension = usize::from(dimension);
+            let value = variant.row.get_mut(dimension)?;
+            let moved = value.checked_add_signed(step.amount.into());
+            if let Some(moved) = moved.filter(|&moved| moved >> bits[dimension % bits.len()] == 0) {
                 *value = moved;
                 return Some(variant);
             }

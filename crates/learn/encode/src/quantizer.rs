@@ -78,25 +78,27 @@ impl<'a> Quantizer<'a> {
         })?)
     }
 
-    /// Each dimension on the grid whose step balances rate and error, at least the one of 256 levels. `lambda` is per bit.
+    /// Each dimension on the grid whose step balances rate and error, at least the one that its bits allow. `lambda` is per bit.
     fn latents(&self, lambda: f64) -> QuantizedLatents {
         let dim = self.source.plain().architecture.latent_dim();
         let count = self.source.latents().len() / dim;
         let column = |d: usize| self.source.latents().iter().skip(d).step_by(dim).copied();
         let mut latents = QuantizedLatents { minimum: Vec::new(), step: Vec::new(), values: Vec::new() };
+        let bits = self.source.plain().architecture.latent_bits();
+        let last: Vec<f32> = bits.iter().map(|&bits| f32::from((1u16 << bits) - 1)).collect();
         for (d, curvature) in self.curvature.latent.iter().enumerate() {
             let (low, high) = column(d).fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
             // The error is a mean over latents, the bits are those of all.
             let balanced = balanced_step(*curvature, lambda * count as f64);
             let range = f64::from(high) - f64::from(low);
             // A minimum of few digits costs up to a step of range.
-            let step = short_step((range / 254.0).max(balanced.min(range.max(1e-30))));
+            let step = short_step((range / f64::from(last[d] - 1.0)).max(balanced.min(range.max(1e-30))));
             latents.minimum.push((low / step).floor() * step);
             latents.step.push(step);
         }
         let level = |(i, v): (usize, &f32)| {
             let (minimum, step) = (latents.minimum[i % dim], latents.step[i % dim]);
-            ((v - minimum) / step).round_ties_even().clamp(0.0, 255.0) as u8
+            ((v - minimum) / step).round_ties_even().clamp(0.0, last[i % dim]) as u16
         };
         latents.values = self.source.latents().iter().enumerate().map(level).collect();
         latents

@@ -137,7 +137,8 @@ impl<'a> Search<'a> {
     ) -> Result<Measured, EncodeError> {
         let terms = state.terms[sample];
         let now = Measured { cost: self.cost_of(state, sample, &variant, terms), variant, terms };
-        let go = |variant: &Variant, step: Move| variant.moved(sample as u32, step);
+        let bits = self.start.architecture.latent_bits();
+        let go = |variant: &Variant, step: Move| variant.moved(sample as u32, step, &bits);
 
         // Every move alone.
         let moves = self.moves(state, pass, sample, &now.variant)?.into_iter();
@@ -243,8 +244,7 @@ fn sum(terms: &[Terms]) -> Terms {
 /// Bits of one of the corrections so far, beside a guess for the first ones.
 fn price(representation: &Representation) -> f64 {
     let count = representation.sidecar.corrections().len() as f64;
-    let behind_latents = representation.parameters.len() + 1;
-    let bits: f64 = archive::cost(representation).iter().skip(behind_latents).sum();
+    let bits = archive::cost(representation).last().copied().unwrap_or_default();
     let (guess, weight) = FIRST_PRICE;
     (bits + guess * weight) / (count + weight)
 }

@@ -186,7 +186,8 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
     pub fn step(&mut self, stage: &TrainingStage, batch: &Batch<'_>, share: f64) -> Result<Figures, EngineError> {
         let leaves = self.leaves(stage.trains);
         let (training, samples) = (&self.setup.training, batch.samples);
-        let quantized = stage.grid.is_some().then(|| fake_quantize(&leaves, training.bits));
+        let quantized =
+            stage.grid.is_some().then(|| fake_quantize(&leaves, training.bits, &self.setup.architecture.latent_bits()));
         let weights = quantized.as_ref().unwrap_or(&leaves);
 
         let latents = self.setup.architecture.latents_per_sample();

@@ -23,8 +23,8 @@ pub fn add_steps<B: Backend>(parameters: &mut Tensors<B>, bits: u8) {
     parameters.log_steps = Some(parameters.weights.iter().map(log_step).collect());
 }
 
-/// Every tensor rounded to its grid: parameters to `bits`, latents to 8 bits per dimension.
-pub fn fake_quantize<B: AutodiffBackend>(parameters: &Tensors<B>, bits: u8) -> Tensors<B> {
+/// Every tensor rounded to its grid: parameters to `bits`, each dimension of the latents to its of `latent_bits`.
+pub fn fake_quantize<B: AutodiffBackend>(parameters: &Tensors<B>, bits: u8, latent_bits: &[u8]) -> Tensors<B> {
     let straight = |tensor: &Tensor<B, 2>, round: &dyn Fn(Tensor<B::InnerBackend, 2>) -> Tensor<B::InnerBackend, 2>| {
         let exact = tensor.clone().inner();
         tensor.clone() + Tensor::from_inner(round(exact.clone()) - exact)
@@ -38,7 +38,11 @@ pub fn fake_quantize<B: AutodiffBackend>(parameters: &Tensors<B>, bits: u8) -> T
         None => straight(tensor, &|exact| round_weights(exact, bits)),
     };
     let weights = parameters.weights.iter().enumerate().map(weight).collect();
-    Parameters { weights, log_steps: None, latents: straight(&parameters.latents, &round_latents) }
+    Parameters {
+        weights,
+        log_steps: None,
+        latents: straight(&parameters.latents, &|exact| round_latents(exact, latent_bits)),
+    }
 }
 
 /// The largest level of the symmetric grid of `bits`.
@@ -58,9 +62,11 @@ fn round_weights<B: Backend>(x: Tensor<B, 2>, bits: u8) -> Tensor<B, 2> {
     (x / step.clone()).round() * step
 }
 
-fn round_latents<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+fn round_latents<B: Backend>(x: Tensor<B, 2>, bits: &[u8]) -> Tensor<B, 2> {
+    let last: Vec<f32> = bits.iter().map(|&bits| f32::from((1u16 << bits) - 1)).collect();
+    let last = Tensor::from_data(TensorData::new(last, [1, bits.len()]), &x.device());
     let minimum = x.clone().min_dim(0);
-    let step = (x.clone().max_dim(0) - minimum.clone()).div_scalar(255.0).clamp_min(f32::MIN_POSITIVE);
+    let step = (x.clone().max_dim(0) - minimum.clone()).div(last).clamp_min(f32::MIN_POSITIVE);
     ((x - minimum.clone()) / step.clone()).round() * step + minimum
 }
 
@@ -87,17 +93,17 @@ mod tests {
     #[test]
     fn the_grid_is_the_archives() {
         let (parameters, expected) = parameters();
-        let rounded = fake_quantize(&parameters, 5);
+        let rounded = fake_quantize(&parameters, 5, &[8, 8, 10, 12]);
         let weight = repr::quantize_tensor("a.weight", &expected, 5).unwrap().dequantize();
         assert!(values(&rounded.weights[0]).iter().zip(&weight).all(|(a, b)| (a - b).abs() < 1e-6));
-        let latents = repr::quantize_latents(&expected, 4).unwrap();
+        let latents = repr::quantize_latents(&expected, &[8, 8, 10, 12]).unwrap();
         assert!(values(&rounded.latents).iter().zip(&latents.dequantize()).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 
     #[test]
     fn gradients_pass_straight_through() {
         let (parameters, _) = parameters();
-        let rounded = fake_quantize(&parameters, 4);
+        let rounded = fake_quantize(&parameters, 4, &[8; 4]);
         let gradients = (rounded.weights[0].clone() * 3.0).sum().backward();
         let gradient = parameters.weights[0].grad(&gradients).unwrap().into_data().to_vec::<f32>().unwrap();
         assert!(gradient.iter().all(|g| *g == 3.0));
@@ -109,7 +115,7 @@ mod tests {
         let mut inner: Tensors<Flex> = parameters.map(|tensor| tensor.clone().inner());
         add_steps(&mut inner, 6);
         let leaves: Tensors<B> = inner.map(|tensor| Tensor::from_inner(tensor.clone()).require_grad());
-        let rounded = fake_quantize(&leaves, 6);
+        let rounded = fake_quantize(&leaves, 6, &[8; 4]);
         assert!(leaves.log_steps.is_some() && rounded.log_steps.is_none());
         let found = values(&rounded.weights[0]);
         let expected = repr::quantize_tensor("a.weight", &floats, 6).unwrap();

@@ -42,7 +42,7 @@ impl Parameters<Vec<f32>> {
     }
 
     /// Quantizes parameters as they were trained to be, to `bits` with their learned steps, or `plainly` to as many bits; latents to
-    /// 8 bits.
+    /// those that the architecture says.
     pub fn quantize(
         &self,
         architecture: &Architecture,
@@ -58,7 +58,7 @@ impl Parameters<Vec<f32>> {
                 (plainly, _) => quantize_tensor(&parameter.name, values, plainly.unwrap_or(bits))?,
             });
         }
-        let latents = quantize_latents(&self.latents, architecture.latent_dim())?;
+        let latents = quantize_latents(&self.latents, &architecture.latent_bits())?;
         let (architecture, clip, sidecar) = (architecture.clone(), clip.clone(), Sidecar::default());
         Ok(Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps })?)
     }

@@ -34,14 +34,14 @@ pub type Estimate = (f64, Parameters<Option<Vec<f32>>>);
 pub struct CoderCosts {
     costs: LevelCosts,
     /// Dimensions of a latent.
-    latent_dim: usize,
+    latent_bits: Vec<u8>,
 }
 
 impl CoderCosts {
     /// Asks the archive's model.
     pub fn of(representation: &Representation) -> Self {
-        let latent_dim = representation.architecture.latent_dim();
-        Self { costs: archive::level_costs(representation), latent_dim }
+        let latent_bits = representation.architecture.latent_bits();
+        Self { costs: archive::level_costs(representation), latent_bits }
     }
 }
 
@@ -88,14 +88,13 @@ fn histogram_bits(weights: &[f32], bits: u8, step: f32, sigma: f64) -> (f64, Vec
 /// Bits of values by what levels cost at their places, and their gradient. `grid` gives a value's zero level and step.
 fn coder_bits(
     values: &[f32],
-    range: [i32; 2],
-    grid: impl Fn(usize) -> (f32, f32),
+    grid: impl Fn(usize) -> (f32, f32, [i32; 2]),
     sigma: f64,
     costs: &archive::ValueCosts,
 ) -> (f64, Vec<f32>) {
     let mut total = 0.0;
     let gradient = values.iter().enumerate().map(|(i, &value)| {
-        let (zero, step) = grid(i);
+        let (zero, step, range) = grid(i);
         let x = f64::from(value - zero) / f64::from(step);
         let mut slope_sum = 0.0;
         for (level, share, slope) in shares(x, range, sigma) {
@@ -110,7 +109,7 @@ fn coder_bits(
 }
 
 /// Bits of all parameters on their grids of `bits`, and the gradient of each tensor; of learned steps too, while the others
-/// count as fixed. With the coder's costs the latents on their grid of 8 bits as well. Sums are taken in the order of `keys`.
+/// count as fixed. With the coder's costs the latents on their grids as well. Sums are taken in the order of `keys`.
 pub fn bits(parameters: &Values, keys: &[Key], bits: u8, sigma: f64, coder: Option<&CoderCosts>) -> Estimate {
     let learned = |id: ParameterId| parameters.get(Key::LogStep(id)).and_then(|step| step.first());
     let part = |&key: &Key| match (key, parameters.get(key)) {
@@ -119,7 +118,7 @@ pub fn bits(parameters: &Values, keys: &[Key], bits: u8, sigma: f64, coder: Opti
             let step = learned(id).map_or_else(|| repr::symmetric_step(max, bits), |step| step.exp());
             let levels = levels(bits) as i32;
             Some(match coder.and_then(|coder| coder.costs.tensors.get(id.index())) {
-                Some(costs) => coder_bits(values, [-levels, levels], |_| (0.0, step), sigma, costs),
+                Some(costs) => coder_bits(values, |_| (0.0, step, [-levels, levels]), sigma, costs),
                 None => histogram_bits(values, bits, step, sigma),
             })
         }
@@ -146,10 +145,13 @@ pub fn bits(parameters: &Values, keys: &[Key], bits: u8, sigma: f64, coder: Opti
 
 /// Bits of the latents on the grid that they have now, whose ends count as fixed.
 fn latent_bits(values: &[f32], sigma: f64, coder: &CoderCosts) -> (f64, Vec<f32>) {
-    let dim = coder.latent_dim;
-    let Ok(grid) = repr::quantize_latents(values, dim) else { return (f64::NAN, vec![0.0; values.len()]) };
-    let grid = |i: usize| (grid.minimum[i % dim], grid.step[i % dim]);
-    coder_bits(values, [0, 255], grid, sigma, &coder.costs.latents)
+    let bits = &coder.latent_bits;
+    let Ok(grid) = repr::quantize_latents(values, bits) else { return (f64::NAN, vec![0.0; values.len()]) };
+    let grid = |i: usize| {
+        let d = i % bits.len();
+        (grid.minimum[d], grid.step[d], [0, (1 << bits[d]) - 1])
+    };
+    coder_bits(values, grid, sigma, &coder.costs.latents)
 }
 
 #[cfg(test)]
@@ -230,11 +232,11 @@ mod tests {
         let weights: Vec<Vec<f32>> = list.map(|parameter| (0..parameter.len()).map(value).collect()).collect();
         let parameters = weights.iter().map(|values| repr::quantize_tensor("t", values, 6).unwrap()).collect();
         let latents: Vec<f32> = (0..30).map(value).collect();
-        let quantized = repr::quantize_latents(&latents, 3).unwrap();
+        let quantized = repr::quantize_latents(&latents, &[8; 3]).unwrap();
         let values = Parameters { weights, log_steps: None, latents };
         let keys = Key::all(&architecture, false);
         let sidecar = repr::Sidecar::default();
-        let parts = RepresentationParts { architecture, clip, parameters, latents: quantized, sidecar };
+        let parts = RepresentationParts { architecture, clip, parameters, latents: quantized, sidecar, maps: None };
         let representation = Representation::new(parts).unwrap();
         let costs = CoderCosts::of(&representation);
         (values, keys, costs, representation)

@@ -47,7 +47,7 @@ fn of(table: LayerTable) -> Representation {
     let latents = QuantizedLatents {
         minimum: vec![-2.0, -1.5],
         step: vec![0.015, 0.02],
-        values: (0..6 * architecture.sample_dim()).map(|i| (100 + i as u32 + random(40)) as u8).collect(),
+        values: (0..6 * architecture.sample_dim()).map(|i| (100 + i as u32 + random(40)) as u8 as u16).collect(),
     };
     let mut sidecar = Sidecar::default();
     for (sample, cosine, amount) in [(0, 0, 3), (2, 0, -1), (2, 7, 31), (5, 0, -2)] {

@@ -49,8 +49,9 @@ pub fn residual<B: Backend>(x: Tensor<B, 4>, layer: ResidualLayer<B>) -> Tensor<
 /// [`crate::DecoderOps::carrier`].
 pub fn carrier<B: Backend>(coefficients: Tensor<B, 2>, linear: ConvWeights<B>, sizes: CarrierSizes) -> Tensor<B, 4> {
     let ([n, _], CarrierSizes { coarse, frame }) = (coefficients.dims(), sizes);
-    let coarse =
-        (coefficients.matmul(linear.weight.transpose()) + linear.bias.transpose()).reshape([n, 3, coarse.0, coarse.1]);
+    let planes = linear.outputs() / (coarse.0 * coarse.1);
+    let sums = coefficients.matmul(linear.weight.transpose()) + linear.bias.transpose();
+    let coarse = sums.reshape([n, planes, coarse.0, coarse.1]).repeat_dim(1, 3 / planes);
     enlarge(enlarge(coarse, frame.1).swap_dims(2, 3), frame.0).swap_dims(2, 3) + 0.5
 }
 

@@ -37,7 +37,8 @@ fn conv_gradients(gradients: WeightGradients) -> [FlexTensor; 2] {
 impl DecoderOps for Cpu {
     fn carrier(coefficients: Tensor<Self, 2>, linear: ConvWeights<Self>, sizes: CarrierSizes) -> Tensor<Self, 4> {
         let ([n, count], (height, width)) = (coefficients.dims(), sizes.frame);
-        let layer = CarrierShape { coefficients: count, coarse: sizes.coarse, height, width };
+        let planes = linear.outputs() / (sizes.coarse.0 * sizes.coarse.1);
+        let layer = CarrierShape { coefficients: count, planes, coarse: sizes.coarse, height, width };
         let (input, values) = (Values::inner(&coefficients), ConvValues::of(&linear));
         let output = layer.forward(n, input.as_slice(), values.weights());
         let pullback = move |gradient: &[f32]| {

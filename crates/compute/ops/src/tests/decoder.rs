@@ -69,9 +69,11 @@ fn layers_on_class_maps_agree_with_burns_operations() {
 
 #[test]
 fn carriers_agree_with_burns_operations() {
-    let (coefficients, linear) = (tensor(1, [2, 4]), conv(2, 3 * 3 * 5, 4));
-    let sizes = CarrierSizes { coarse: (3, 5), frame: (11, 26) };
-    let fused = B::carrier(coefficients.clone(), linear.clone(), sizes);
-    let composed = composed::carrier(coefficients.clone(), linear.clone(), sizes);
-    agree(&coefficients, &[&linear], fused, composed);
+    for planes in [1, 3] {
+        let (coefficients, linear) = (tensor(1, [2, 4]), conv(2, planes * 3 * 5, 4));
+        let sizes = CarrierSizes { coarse: (3, 5), frame: (11, 26) };
+        let fused = B::carrier(coefficients.clone(), linear.clone(), sizes);
+        let composed = composed::carrier(coefficients.clone(), linear.clone(), sizes);
+        agree(&coefficients, &[&linear], fused, composed);
+    }
 }

@@ -45,7 +45,7 @@ pub fn source(samples: usize) -> Source {
     let clip = Clip::new(ClipName::new("clip").unwrap(), 2 * samples, SIZE.0, SIZE.1).unwrap();
     let plain = RepresentationParts {
         maps: None,
-        latents: quantize_latents(&latents, 4).unwrap(),
+        latents: quantize_latents(&latents, &[8; 4]).unwrap(),
         architecture,
         clip,
         parameters: plain,
