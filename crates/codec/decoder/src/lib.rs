@@ -22,6 +22,7 @@
 mod correction;
 mod error;
 mod network;
+mod node;
 mod stream;
 
 use std::ops::Range;

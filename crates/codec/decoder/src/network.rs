@@ -8,13 +8,14 @@ use std::sync::{Mutex, PoisonError};
 
 use frames::{Planes, RgbFrame};
 use kernels::{
-    Bicubic, Carrier, CarrierImage, Classes, Conv, Level, Linear, Nonlinearity, Rows, Skip, Upsample, copy_row,
-    end_row, residual_sin_row, rgb_row, sum_row,
+    Bicubic, Carrier, CarrierImage, Classes, Conv, Level, Linear, Rows, Skip, Upsample, copy_row, end_row,
+    residual_sin_row, rgb_row, sum_row,
 };
 use repr::{Convolution, Correction, FRAMES_PER_SAMPLE, Graph, Operation, Tensors};
 
 use crate::correction::{Amounts, Cosines};
 use crate::error::DecoderError;
+use crate::node::{RowNode, RowOperation};
 
 /// Working memory that all threads together may take, in bytes; one thread is always allowed.
 const WORKSPACES: usize = 1 << 29;
@@ -71,64 +72,6 @@ impl<'a> SampleInput<'a> {
     /// Latents alone.
     pub fn of(latents: &'a [f32]) -> Self {
         Self { latents, ..Self::default() }
-    }
-}
-
-/// One step of the network, with the shape of what it computes.
-struct RowNode {
-    operation: RowOperation,
-    /// The node that the convolution reads, or the resampling.
-    input: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    /// Rows of the output that its readers need at a time.
-    window: usize,
-}
-
-enum RowOperation {
-    /// A row of the first activation.
-    Stem,
-    /// A bare convolution.
-    Conv(Conv),
-    /// `f(conv(input))`.
-    End(Conv, Nonlinearity),
-    /// `x + conv(input)`.
-    Sum { conv: Conv, x: usize },
-    /// `f(pixel_shuffle(conv(input)) + upsample(skip))`.
-    Stage { conv: Conv, upsample: Upsample, skip: Option<usize> },
-    /// `x + gain * sin(conv(input))`.
-    Residual { conv: Conv, gain: f32, x: usize },
-    /// `255 * sigmoid(conv(input))`.
-    Rgb(Conv),
-    /// Bicubic resampling of the columns.
-    Columns,
-}
-
-impl RowNode {
-    fn conv(&self) -> Option<&Conv> {
-        match &self.operation {
-            RowOperation::Conv(conv) | RowOperation::End(conv, _) | RowOperation::Rgb(conv) => Some(conv),
-            RowOperation::Stage { conv, .. } | RowOperation::Residual { conv, .. } => Some(conv),
-            RowOperation::Sum { conv, .. } => Some(conv),
-            RowOperation::Stem | RowOperation::Columns => None,
-        }
-    }
-
-    /// Rows that one step computes.
-    fn step(&self) -> usize {
-        if let RowOperation::Stage { upsample, .. } = &self.operation { upsample.factor() } else { 1 }
-    }
-
-    /// The nodes that one step reads, with the rows it reads above and below its own.
-    fn sources(&self) -> [Option<(usize, usize)>; 2] {
-        let input = Some((self.input, self.conv().map_or(0, Conv::reach)));
-        match self.operation {
-            RowOperation::Stem => [None, None],
-            RowOperation::Stage { skip, .. } => [input, skip.map(|skip| (skip, 1))],
-            RowOperation::Residual { x, .. } | RowOperation::Sum { x, .. } => [input, Some((x, 0))],
-            _ => [input, None],
-        }
     }
 }
 
@@ -337,6 +280,30 @@ impl Network {
         Ok(Decoded { native: self.planes(native)?, frames: self.rgb_frames(enlarged)? })
     }
 
+    /// The first frame of a sample as [`frames`](Self::frames) gives it, where a carrier makes it: without the second one's work.
+    pub fn carried(&self, input: SampleInput<'_>) -> Result<Option<RgbFrame>, DecoderError> {
+        let Some(carrier) = &self.carrier else { return Ok(None) };
+        let Stem::Classes { numbers, .. } = &self.stem else { return Ok(None) };
+        self.check(input)?;
+        let RowNode { height, width, .. } = self.nodes[self.nodes.len() - 2];
+        let mut image = carrier.room();
+        carrier.begin(self.level, &input.latents[*numbers..], &mut image);
+        let amounts = Amounts::new(input.corrections, 0..1);
+        let mut row = Rows::new(3, height, width, 1);
+        let mut columns = Rows::new(3, height, self.bicubic.width(), height);
+        for y in 0..height {
+            let mut out = row.push();
+            carrier.row(self.level, &image, y, out.reborrow());
+            self.cosines.add(&amounts, y, &mut out);
+            self.bicubic.columns(&row, y, columns.push());
+        }
+        let mut data = vec![0; 3 * self.bicubic.width() * self.bicubic.height()];
+        for (y, row) in data.chunks_exact_mut(3 * self.bicubic.width()).enumerate() {
+            self.bicubic.rgb(&columns, y, 0, row);
+        }
+        Ok(Some(RgbFrame::new(self.bicubic.width(), self.bicubic.height(), data)?))
+    }
+
     fn native_height(&self) -> usize {
         self.nodes[self.nodes.len() - 2].height
     }
@@ -391,15 +358,8 @@ impl Network {
     /// Evaluates the stem of each of a sample's latents in a free workspace and hands it to `body`, with the first frame that it
     /// stands for.
     fn run(&self, input: SampleInput<'_>, mut body: impl FnMut(&mut Workspace, usize)) -> Result<(), DecoderError> {
+        self.check(input)?;
         let SampleInput { latents, map, corrections } = input;
-        let expected = self.latent_dim * FRAMES_PER_SAMPLE / self.frames;
-        if latents.len() != expected {
-            return Err(DecoderError::Latent { found: latents.len(), expected });
-        }
-        let expected = if let Stem::Classes { pixels, .. } = self.stem { pixels } else { 0 };
-        if map.len() != expected {
-            return Err(DecoderError::Map { found: map.len(), expected });
-        }
         // A workspace in the pool is idle, so a panic elsewhere leaves it usable.
         let pool = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = pool().pop();
@@ -430,6 +390,19 @@ impl Network {
         }
         pool().push(work);
         Ok(())
+    }
+
+    /// A sample has what the network reads.
+    fn check(&self, input: SampleInput<'_>) -> Result<(), DecoderError> {
+        let (found, expected) = (input.latents.len(), self.latent_dim * FRAMES_PER_SAMPLE / self.frames);
+        if found != expected {
+            return Err(DecoderError::Latent { found, expected });
+        }
+        let expected = if let Stem::Classes { pixels, .. } = self.stem { pixels } else { 0 };
+        match input.map.len() {
+            found if found == expected => Ok(()),
+            found => Err(DecoderError::Map { found, expected }),
+        }
     }
 
     fn workspace(&self) -> Workspace {

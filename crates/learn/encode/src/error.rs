@@ -2,6 +2,7 @@ use decoder::DecoderError;
 use evaluate::EvaluateError;
 use metric::StackError;
 use repr::RepresentationError;
+use solve::SolveError;
 use thiserror::Error;
 
 /// Why a source cannot be encoded.
@@ -19,6 +20,9 @@ pub enum EncodeError {
     /// The perception stack failed.
     #[error(transparent)]
     Stack(#[from] StackError),
+    /// A carrier's coefficients cannot be solved.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
     /// The evaluation failed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -50,7 +54,11 @@ impl EncodeError {
     pub fn is_internal(&self) -> bool {
         matches!(
             self,
-            Self::Source | Self::Representation(_) | Self::Decoder(_) | Self::Evaluate(EvaluateError::Decoder(_))
+            Self::Solve(SolveError::Decoder(_) | SolveError::Representation(_))
+                | Self::Source
+                | Self::Representation(_)
+                | Self::Decoder(_)
+                | Self::Evaluate(EvaluateError::Decoder(_))
         )
     }
 }

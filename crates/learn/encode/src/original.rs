@@ -6,6 +6,7 @@ use dataset::Dataset;
 use evaluate::evaluate;
 use metric::{PerceptionStack, Score};
 use repr::Representation;
+use solve::Solver;
 
 use crate::error::EncodeError;
 use crate::fidelity::fidelity;
@@ -88,6 +89,21 @@ impl Original {
     /// Whether the metric judges.
     pub fn has_stack(&self) -> bool {
         self.stack.is_some()
+    }
+
+    /// The representation with the coefficients of its carrier solved, where it has one and the metric judges, unless
+    /// `going_on`, which hears of every sample, says no.
+    pub fn solved(
+        &mut self,
+        representation: &Representation,
+        going_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<Representation>, EncodeError> {
+        let originals = self.dataset.as_ref().and_then(|dataset| dataset.originals());
+        let (Some(stack), Some(originals)) = (&mut self.stack, originals) else { return Ok(None) };
+        let Some(solver) = Solver::new(representation, originals)? else { return Ok(None) };
+        let mut solved = solve::widen(representation.clone())?;
+        let found = solver.all(&mut solved, &mut **stack, going_on)?;
+        Ok(found.map(|_| solved))
     }
 
     /// What a representation of `source` is worth as an archive of `bytes`.

@@ -1,5 +1,7 @@
 //! The curve of rate and distortion, walked from fine to coarse.
 
+use std::sync::Arc;
+
 use repr::Representation;
 
 use crate::error::EncodeError;
@@ -38,23 +40,38 @@ pub struct Point {
     pub bytes: usize,
     /// The quantization.
     pub representation: Representation,
+    /// The class maps as an archive holds them, the same in every point.
+    maps: Arc<[u8]>,
+}
+
+impl Point {
+    fn new(lambda: Option<f64>, representation: Representation, maps: Arc<[u8]>) -> Self {
+        let bytes = archive::encode_beside(&representation, &maps).len();
+        Self { lambda, bytes, representation, maps }
+    }
+
+    /// Puts another representation in the place, one with the same class maps.
+    pub fn replace(&mut self, representation: Representation) {
+        *self = Self::new(self.lambda, representation, self.maps.clone());
+    }
 }
 
 /// Walks from the plain quantization over finer and coarser ones to the goal, and returns the point there. Each point goes
-/// through `measure`, in the order of the walk, which returns its cost; that matters for [`Goal::Cost`] alone.
+/// through `measure`, in the order of the walk, which may replace its representation and returns its cost; that matters for
+/// [`Goal::Cost`] alone.
 pub fn walk<E: From<EncodeError>>(
     quantizer: &Quantizer<'_>,
     goal: Goal,
-    mut measure: impl FnMut(&Point) -> Result<f64, E>,
+    mut measure: impl FnMut(&mut Point) -> Result<f64, E>,
 ) -> Result<Point, E> {
+    let maps: Arc<[u8]> = archive::encode_maps(quantizer.source().plain()).into();
     let mut visit = |lambda: Option<f64>| -> Result<(Point, f64), E> {
         let representation = match lambda {
             Some(lambda) => quantizer.quantize(lambda)?,
             None => quantizer.source().plain().clone(),
         };
-        let bytes = archive::encode(&representation).len();
-        let point = Point { lambda, bytes, representation };
-        let cost = measure(&point)?;
+        let mut point = Point::new(lambda, representation, maps.clone());
+        let cost = measure(&mut point)?;
         Ok((point, cost))
     };
     let plain = visit(None)?;

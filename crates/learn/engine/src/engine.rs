@@ -14,7 +14,7 @@ use repr::{Architecture, ClassMaps, Clip, FRAMES_PER_SAMPLE, Parameter, Paramete
 use thiserror::Error;
 
 use crate::host::{HostState, Shapes, number, tensor, to_device, to_host};
-use crate::model::{decode, initialize};
+use crate::model::{Inputs, decode, initialize};
 use crate::optimizer::{State, StepSettings, step};
 use crate::parameters::{Key, Parameters};
 use crate::perception::{FrozenEvaluators, PerceptualLoss};
@@ -196,7 +196,11 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
         let shape = [indices.len()];
         let indices = Tensor::<B, 1, Int>::from_data(TensorData::new(indices, shape), &self.device);
         let latents = weights.latents.clone().select(0, indices);
-        let decoded = decode(&self.setup.architecture, &weights.weights, latents, self.maps(samples));
+        let mut inputs = Inputs::new(&self.setup.architecture, latents, self.maps(samples));
+        if stage.trains == Trains::Carrier {
+            inputs.latents = inputs.latents.detach();
+        }
+        let decoded = decode(&self.setup.architecture, &weights.weights, inputs);
         let mut loss = Tensor::<B, 1>::zeros([1], &self.device);
         let mut figures = Figures { loss: 0.0, mse: 0.0, distortions: Vec::new() };
         if let Some(pixels) = &stage.loss.pixels {
@@ -241,6 +245,18 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
         match trains {
             Trains::All => constant.map(|tensor| tensor.clone().require_grad()),
             Trains::Latents => Parameters { latents: constant.latents.clone().require_grad(), ..constant },
+            Trains::Carrier => {
+                let mut leaves = Parameters { latents: constant.latents.clone().require_grad(), ..constant };
+                let own = self.setup.architecture.graph().carrier().map(|carrier| carrier.linear);
+                for id in own.iter().flat_map(|linear| [linear.weight, linear.bias]) {
+                    for key in [Key::Weight(id), Key::LogStep(id)] {
+                        if let Some(leaf) = leaves.get_mut(key) {
+                            *leaf = leaf.clone().require_grad();
+                        }
+                    }
+                }
+                leaves
+            }
         }
     }
 

@@ -40,16 +40,36 @@ pub fn initialize<B: Backend>(
     Parameters { weights, log_steps: None, latents }
 }
 
-/// Frames of the `latents` of `n` samples (`[n * latents per sample, latent_dim]`): `[n, 6, height, width]`, the pair's first frame
+/// What samples are decoded from.
+pub struct Inputs<B: Backend> {
+    /// `[n * latents per sample, values]`, a carrier's coefficients aside.
+    pub latents: Tensor<B, 2>,
+    /// `[n, coefficients]`, where there is a carrier.
+    pub coefficients: Option<Tensor<B, 2>>,
+    /// `[n, rows, columns]`, where the decoder is fed with class maps.
+    pub maps: Option<Tensor<B, 3, Int>>,
+}
+
+impl<B: Backend> Inputs<B> {
+    /// Whole latents taken apart.
+    pub fn new(architecture: &Architecture, latents: Tensor<B, 2>, maps: Option<Tensor<B, 3, Int>>) -> Self {
+        let coefficients = architecture.coefficients();
+        if coefficients == 0 {
+            return Self { latents, coefficients: None, maps };
+        }
+        let numbers = architecture.latent_dim() - coefficients;
+        let own = latents.clone().narrow(1, numbers, coefficients);
+        Self { latents: latents.narrow(1, 0, numbers), coefficients: Some(own), maps }
+    }
+}
+
+/// Frames of the `inputs` of `n` samples: `[n, 6, height, width]`, the pair's first frame
 /// in channels 0 to 2, its second in 3 to 5, RGB in 0..1.
 ///
-/// `weights` must be those that [`initialize`] makes for this architecture.
-pub fn decode<B: DecoderOps>(
-    architecture: &Architecture,
-    weights: &[Tensor<B, 2>],
-    latents: Tensor<B, 2>,
-    maps: Option<Tensor<B, 3, Int>>,
-) -> Tensor<B, 4> {
+/// `weights` must be those that [`initialize`] makes for this architecture. Where it has a carrier, `coefficients` holds that one's part of the
+/// latents, and `latents` the rest.
+pub fn decode<B: DecoderOps>(architecture: &Architecture, weights: &[Tensor<B, 2>], inputs: Inputs<B>) -> Tensor<B, 4> {
+    let Inputs { latents, coefficients, maps } = inputs;
     let tensors = |convolution: &Convolution| ConvWeights {
         weight: weights[convolution.weight.index()].clone(),
         bias: weights[convolution.bias.index()].clone(),
@@ -57,13 +77,10 @@ pub fn decode<B: DecoderOps>(
     let [n, _] = latents.dims();
     let graph = architecture.graph();
     let first = graph.nodes()[0].input;
-    let carried = graph.carrier().map(|carrier| {
-        let coefficients = carrier.linear.inputs;
-        let own = latents.clone().narrow(1, architecture.latent_dim() - coefficients, coefficients);
+    let carried = graph.carrier().zip(coefficients).map(|(carrier, coefficients)| {
         let sizes = CarrierSizes { coarse: (carrier.height, carrier.width), frame: architecture.output_size() };
-        B::carrier(own, tensors(&carrier.linear), sizes)
+        B::carrier(coefficients, tensors(&carrier.linear), sizes)
     });
-    let latents = if carried.is_some() { latents.narrow(1, 0, first.channels) } else { latents };
     let mut x = latents.reshape([n, first.channels, first.height, first.width]);
     for Node { operation, output, .. } in architecture.graph().nodes() {
         x = match operation {
@@ -137,7 +154,8 @@ mod tests {
     }
 
     fn loss<B: DecoderOps>(architecture: &Architecture, parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 1> {
-        let frames = decode(architecture, &parameters.weights, parameters.latents.clone(), None);
+        let frames =
+            decode(architecture, &parameters.weights, Inputs::new(architecture, parameters.latents.clone(), None));
         let [n, c, h, w] = frames.dims();
         // A different weight for every value, so that no error cancels.
         let weights: Vec<f32> = (0..n * c * h * w).map(|i| ((i * 31 % 17) as f32 - 8.0) / 8.0).collect();
@@ -180,7 +198,8 @@ mod tests {
         let device = Default::default();
         for architecture in architectures() {
             let parameters: Parameters<Tensor<Flex, 2>> = initialize(&architecture, 2, 0.5, 5, &device);
-            let frames = decode(&architecture, &parameters.weights, parameters.latents.clone(), None);
+            let inputs = Inputs::new(&architecture, parameters.latents.clone(), None);
+            let frames = decode(&architecture, &parameters.weights, inputs);
             let (height, width) = architecture.output_size();
             assert_eq!(frames.dims(), [2, 6, height, width]);
             let frames: Vec<f32> = frames.into_data().iter().collect();

@@ -7,7 +7,7 @@ use repr::Architecture;
 
 use crate::error::RecipeError;
 use crate::stage::SSIM_WINDOW;
-use crate::tables::{RecipeTable, StageTable, Trains};
+use crate::tables::{RecipeTable, RepresentationKind, StageTable, Trains};
 
 /// Rows and columns of what the evaluators see.
 const EVALUATOR_SIZE: (usize, usize) = (metric::INPUT_HEIGHT, metric::INPUT_WIDTH);
@@ -17,6 +17,20 @@ pub(crate) fn check(table: &RecipeTable, path: &Path) -> Result<Architecture, Re
     let file = File(path);
     let impossible = |source| RecipeError::Architecture { path: path.into(), source };
     let decoder = Architecture::new(table.decoder.clone()).map_err(impossible)?;
+    let (classes, semantic) = (table.decoder.stem.classes, table.representation.kind == RepresentationKind::Semantic);
+    let key = "representation.kind";
+    file.check(semantic || classes == 0, key, &"latent", "\"semantic\", as decoder.stem has classes")?;
+    file.check(
+        !semantic || classes > 0,
+        "decoder.stem.classes",
+        &classes,
+        "1 to 255, those of SegNet, for class maps",
+    )?;
+    let size = format!("{}x{}", table.decoder.stem.height, table.decoder.stem.width);
+    let fits = (table.decoder.stem.height, table.decoder.stem.width) == EVALUATOR_SIZE;
+    file.check(!semantic || fits, "the size of decoder.stem", &size, "384x512, the size of SegNet's class maps")?;
+    let found = !semantic || table.evaluators.is_some();
+    file.check(found, "evaluators", &"absent", "a table with segnet and posenet, as class maps come from SegNet")?;
     let t = &table.training;
     file.check((1..=256).contains(&t.batch), "training.batch", &t.batch, "1 to 256")?;
     file.check((0.0..=1e6).contains(&t.gradient_clip), "training.gradient_clip", &t.gradient_clip, "0 to 1e6")?;
@@ -87,8 +101,10 @@ impl File<'_> {
         check((0.0..=0.9).contains(&stage.adaptive), "adaptive", &stage.adaptive, "0 to 0.9")?;
         let fits = stage.adaptive == 0.0 || loss.asks_evaluators();
         check(fits, "adaptive", &stage.adaptive, "0, as the stage's loss does not ask the evaluators")?;
-        let fits = stage.trains == Trains::All || !stage.learned_steps && loss.rate.is_none();
+        let fits = stage.trains != Trains::Latents || !stage.learned_steps && loss.rate.is_none();
         check(fits, "trains", &"latents", "all beside learned_steps and loss.rate, which are the decoder's")?;
+        let fits = stage.trains != Trains::Carrier || decoder.coefficients() > 0;
+        check(fits, "trains", &"carrier", "all or latents, as the decoder has no carrier")?;
         let any = loss.has_pixels() || loss.asks_evaluators();
         check(any, "loss", &"all zero", "a weight above 0 for l1, mse, ssim, pose or segmentation")?;
         let found = table.evaluators.is_some() || !loss.asks_evaluators();

@@ -19,6 +19,9 @@ pub struct RecipeTable {
     /// What looks at the frames; needed by stages whose loss asks them, and then what the best checkpoint is chosen by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluators: Option<EvaluatorsTable>,
+    /// What an archive holds of the clip.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub representation: RepresentationTable,
     /// The layer table.
     pub decoder: LayerTable,
     /// What holds for the whole run.
@@ -50,6 +53,29 @@ impl ClipTable {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), source: None, track: 0, name: None }
     }
+}
+
+/// What an archive holds beside a decoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepresentationTable {
+    /// Which of two.
+    pub kind: RepresentationKind,
+}
+
+/// What a decoder is fed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepresentationKind {
+    /// A latent for each frame or pair, which training finds.
+    #[default]
+    Latent,
+    /// What SegNet sees in the original, a class map for each pair; `decoder.stem` has as many classes and SegNet's size.
+    Semantic,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -209,6 +235,8 @@ pub enum Trains {
     All,
     /// The latents, for a decoder that stays as it is.
     Latents,
+    /// What makes the first frame of a pair, images and coefficients, for a second frame that stays as it is.
+    Carrier,
 }
 
 /// Muon: orthogonalized momentum (Jordan et al. 2024, five Newton-Schulz steps, Nesterov), its rate scaled by

@@ -84,7 +84,8 @@ fn main() -> Result<()> {
     let stage =
         StageTable { epochs: 1_000_000, ..StageTable::new("pixels", LossTable { l1: 1.0, ..LossTable::default() }) };
     let clip = ClipTable::new("noise");
-    let table = RecipeTable { clip, evaluators: None, decoder, training, stage: vec![stage] };
+    let representation = Default::default();
+    let table = RecipeTable { clip, evaluators: None, representation, decoder, training, stage: vec![stage] };
     let folder = tempfile::tempdir()?;
     let mut timer = Timer::default();
     timer.wait();

@@ -11,6 +11,7 @@ use onnx_burn::OnnxError;
 use recipe::RecipeError;
 use report::ReportError;
 use repr::RepresentationError;
+use solve::SolveError;
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
@@ -123,6 +124,9 @@ pub enum RunError {
     /// Decoding or scoring for an evaluation.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// A carrier's coefficients cannot be solved.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
     /// The evaluators, as a stack that judges frames.
     #[error(transparent)]
     Stack(#[from] StackError),
@@ -156,6 +160,7 @@ impl RunError {
             | Self::Archive(_)
             | Self::Decoder(_)
             | Self::Evaluate(EvaluateError::Decoder(_))
+            | Self::Solve(SolveError::Decoder(_) | SolveError::Representation(_))
             | Self::Engine(EngineError::NoEvaluators)
             | Self::Recipe(RecipeError::Unwritable(_)) => true,
             _ => false,

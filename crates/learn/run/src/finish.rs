@@ -1,5 +1,7 @@
 //! What a run leaves at its end: the archive of its best checkpoint, and the report.
 
+use std::time::Instant;
+
 use dataset::Dataset;
 use decoder::{Decoded, Decoder};
 use evaluate::{Evaluation, evaluate};
@@ -7,26 +9,55 @@ use frames::Planes;
 use metric::{PerceptionStack, evaluator_input};
 use report::{ClassMaps, MetricFigures, PairFigures, ReportError, RunReport, Seen, Subject};
 use repr::Representation;
+use solve::{Pose, Solver};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::RunError;
+use crate::observer::Observer;
 use crate::open::Task;
 
-/// Writes the archive and the report; returns the archive's bytes and what it is worth.
+/// Writes the archive and the report; returns nothing where the observer interrupts before, else the archive's bytes, what it is worth, and the seconds of training with those that the
+/// archive took.
 pub(crate) fn finish(
     task: Task<'_>,
     mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
     seconds: f64,
-) -> Result<(usize, Evaluation), RunError> {
+    observer: &mut dyn Observer,
+) -> Result<Option<(usize, Evaluation, f64)>, RunError> {
+    let started = Instant::now();
     let best = Checkpoint::read(&task.folder.best())?;
-    let representation = best.quantize(None)?;
+    let plain = best.quantize(None)?;
+    let Some(representation) = solved(plain, task.dataset, evaluators.as_deref_mut(), observer)? else {
+        return Ok(None);
+    };
     let bytes = archive::encode_beside(&representation, &best.maps);
     output::write_whole(task.folder.archive(), &bytes)?;
+    let seconds = seconds + started.elapsed().as_secs_f64();
     let evaluation = evaluate(&representation, task.dataset, evaluators.as_deref_mut(), bytes.len())?;
     let report = report(task, &representation, &bytes, &evaluation, seconds)?;
     let subjects = subjects(&report.pairs, &representation, task.dataset, evaluators)?;
     report::write(task.folder, report, &subjects)?;
-    Ok((bytes.len(), evaluation))
+    Ok(Some((bytes.len(), evaluation, seconds)))
+}
+
+/// With the coefficients of a carrier solved for what PoseNet says of the original, where there are a carrier and a PoseNet; nothing where
+/// the observer interrupts.
+fn solved(
+    representation: Representation,
+    dataset: &Dataset,
+    evaluators: Option<&mut (dyn PerceptionStack + '_)>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Representation>, RunError> {
+    let (Some(stack), Some(originals)) = (evaluators, dataset.originals()) else { return Ok(Some(representation)) };
+    let Some(solver) = Solver::new(&representation, originals)? else { return Ok(Some(representation)) };
+    let mut representation = solve::widen(representation)?;
+    let found = solver.all(&mut representation, stack, |sample| {
+        observer.solved(sample + 1, originals.len());
+        !observer.interrupted()
+    })?;
+    let Some(Pose { before, after }) = found else { return Ok(None) };
+    observer.note(&format!("coefficients solved, PoseNet {before:.6} before, {after:.6} after"));
+    Ok(Some(representation))
 }
 
 fn report(

@@ -36,6 +36,8 @@ pub trait Observer {
     fn note(&mut self, _line: &str) {}
     /// After each step.
     fn status(&mut self, status: &Status<'_>);
+    /// After the last step: the coefficients of so many samples of all are solved.
+    fn solved(&mut self, _sample: usize, _samples: usize) {}
     /// After an evaluation of the quantized moving average.
     fn evaluated(&mut self, epoch: usize, evaluation: &Evaluation, best: bool);
     /// True once the run is to write its checkpoint and stop.

@@ -30,7 +30,7 @@ pub enum Outcome {
         archive_bytes: usize,
         /// What the archive is worth.
         evaluation: Evaluation,
-        /// Seconds of training, over all starts.
+        /// Seconds of training and of making the archive, over all starts.
         seconds: f64,
     },
     /// Stopped by the observer, its checkpoint written.
@@ -52,9 +52,12 @@ pub(crate) fn run_on<B: AutodiffBackend + Ops>(
     if !session.run(&mut evaluators, observer)? {
         return Ok(Outcome::Interrupted);
     }
-    let seconds = session.position.seconds;
-    let (archive_bytes, evaluation) = finish(task, evaluators, seconds)?;
-    Ok(Outcome::Finished { archive_bytes, evaluation, seconds })
+    let finished = finish(task, evaluators, session.position.seconds, observer)?;
+    Ok(finished.map_or(Outcome::Interrupted, |(archive_bytes, evaluation, seconds)| Outcome::Finished {
+        archive_bytes,
+        evaluation,
+        seconds,
+    }))
 }
 
 /// A run between two of its steps.

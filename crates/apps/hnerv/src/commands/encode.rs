@@ -102,8 +102,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let representation = match (&file, &quantizer) {
         (Some(file), Some(quantizer)) => sidecar(arguments, quantizer, goal, &mut original, file, saved)?,
         (None, Some(quantizer)) => quantized(quantizer, goal, &mut original)?,
-        (_, None) => source.plain().clone(),
+        (_, None) => solved(source.plain(), &mut original)?,
     };
+    if representation.architecture.coefficients() > 0 && !original.has_stack() {
+        cli::say("the carrier's coefficients are as trained; with --original, --segnet and --posenet they are solved");
+    }
     let bytes = archive::encode(&representation);
     output.write(&bytes)?;
     if let Some(file) = file {
@@ -157,8 +160,11 @@ fn original(arguments: &Arguments, plain: &Representation, trained: Option<&RunI
 /// The representation at the goal, or the plain one.
 fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Original) -> anyhow::Result<Representation> {
     let source = quantizer.source();
-    let Some(goal) = goal else { return Ok(source.plain().clone()) };
-    let point = walk(quantizer, goal, |point: &Point| -> anyhow::Result<f64> {
+    let Some(goal) = goal else { return solved(source.plain(), original) };
+    let point = walk(quantizer, goal, |point: &mut Point| -> anyhow::Result<f64> {
+        if let Some(solved) = original.solved(&point.representation, |_| !cli::interrupted())? {
+            point.replace(solved);
+        }
         let worth = original.measure(source, &point.representation, point.bytes)?;
         let lambda = point.lambda.map_or("plain".into(), |lambda| format!("lambda {lambda:.5}"));
         cli::print(format_args!("{lambda}: {} bytes, {worth}\n", point.bytes));
@@ -166,6 +172,17 @@ fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Origi
         Ok(worth.cost())
     })?;
     Ok(point.representation)
+}
+
+/// With the coefficients of its carrier solved, where it has one and the evaluators are there.
+fn solved(representation: &Representation, original: &mut Original) -> anyhow::Result<Representation> {
+    let mut progress = Progress::new("solve", representation.clip.samples() as u64);
+    let found = original.solved(representation, |sample| {
+        progress.set(sample as u64, || "coefficients".into());
+        !cli::interrupted()
+    })?;
+    cli::unless_interrupted()?;
+    Ok(found.unwrap_or_else(|| representation.clone()))
 }
 
 /// The file of a search: the checkpoint, the original, the evaluators and all that was asked for tell it from others.

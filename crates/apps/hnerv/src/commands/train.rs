@@ -178,6 +178,11 @@ impl Observer for Display<'_> {
         });
     }
 
+    fn solved(&mut self, sample: usize, samples: usize) {
+        let progress = self.progress.get_or_insert_with(|| Progress::new("train", samples as u64));
+        progress.set(sample as u64, || format!("coefficients of {sample}/{samples} pairs"));
+    }
+
     fn evaluated(&mut self, epoch: usize, evaluation: &Evaluation, best: bool) {
         let note = if best { ", best so far" } else { "" };
         if let Some(progress) = &self.progress {

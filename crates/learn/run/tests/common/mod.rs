@@ -71,6 +71,7 @@ pub fn recipe() -> RecipeTable {
     RecipeTable {
         clip: ClipTable::new("scene.mkv"),
         evaluators: None,
+        representation: Default::default(),
         decoder,
         training: TrainingTable { batch: 2, evaluate_every: 2, ..Default::default() },
         stage: vec![pixels, int8],
