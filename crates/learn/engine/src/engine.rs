@@ -241,23 +241,21 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
 
     /// The weights as what is differentiated by, as far as they are trained.
     fn leaves(&self, trains: Trains) -> Parameters<Tensor<B, 2>> {
-        let constant = self.state.weights.map(|tensor| Tensor::<B, 2>::from_inner(tensor.clone()));
-        match trains {
-            Trains::All => constant.map(|tensor| tensor.clone().require_grad()),
-            Trains::Latents => Parameters { latents: constant.latents.clone().require_grad(), ..constant },
-            Trains::Carrier => {
-                let mut leaves = Parameters { latents: constant.latents.clone().require_grad(), ..constant };
-                let own = self.setup.architecture.graph().carrier().map(|carrier| carrier.linear);
-                for id in own.iter().flat_map(|linear| [linear.weight, linear.bias]) {
-                    for key in [Key::Weight(id), Key::LogStep(id)] {
-                        if let Some(leaf) = leaves.get_mut(key) {
-                            *leaf = leaf.clone().require_grad();
-                        }
-                    }
-                }
-                leaves
+        let carrier = self.setup.architecture.graph().carrier().map(|carrier| carrier.linear);
+        let carried = |id| carrier.is_some_and(|linear| [linear.weight, linear.bias].contains(&id));
+        let trained = |key: Key| match (trains, key) {
+            (Trains::All, _) | (_, Key::Latents) => true,
+            (Trains::Latents, _) => false,
+            (Trains::Renderer, Key::Weight(id) | Key::LogStep(id)) => !carried(id),
+            (Trains::Carrier, Key::Weight(id) | Key::LogStep(id)) => carried(id),
+        };
+        let mut leaves = self.state.weights.map(|tensor| Tensor::<B, 2>::from_inner(tensor.clone()));
+        for &key in self.keys.iter().filter(|&&key| trained(key)) {
+            if let Some(leaf) = leaves.get_mut(key) {
+                *leaf = leaf.clone().require_grad();
             }
         }
+        leaves
     }
 
     /// What the weights' bytes cost, and a linear function of the weights that has the estimate's gradient and is zero here.

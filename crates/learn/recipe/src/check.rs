@@ -103,8 +103,8 @@ impl File<'_> {
         check(fits, "adaptive", &stage.adaptive, "0, as the stage's loss does not ask the evaluators")?;
         let fits = stage.trains != Trains::Latents || !stage.learned_steps && loss.rate.is_none();
         check(fits, "trains", &"latents", "all beside learned_steps and loss.rate, which are the decoder's")?;
-        let fits = stage.trains != Trains::Carrier || decoder.coefficients() > 0;
-        check(fits, "trains", &"carrier", "all or latents, as the decoder has no carrier")?;
+        let fits = matches!(stage.trains, Trains::All | Trains::Latents) || decoder.coefficients() > 0;
+        check(fits, "trains", &"renderer or carrier", "all or latents, as the decoder has no carrier")?;
         let any = loss.has_pixels() || loss.asks_evaluators();
         check(any, "loss", &"all zero", "a weight above 0 for l1, mse, ssim, pose or segmentation")?;
         let found = table.evaluators.is_some() || !loss.asks_evaluators();

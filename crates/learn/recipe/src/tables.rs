@@ -235,7 +235,9 @@ pub enum Trains {
     All,
     /// The latents, for a decoder that stays as it is.
     Latents,
-    /// What makes the first frame of a pair, images and coefficients, for a second frame that stays as it is.
+    /// All but a carrier: what makes the second frame of a pair.
+    Renderer,
+    /// A carrier, images and coefficients: what makes the first frame, for a second one that stays as it is.
     Carrier,
 }
 
