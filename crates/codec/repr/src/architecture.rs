@@ -111,8 +111,8 @@ mod tests {
     use kernels::{Nonlinearity, Skip};
 
     use super::*;
-    use crate::graph::{Activation, Operation, ParameterKind, ParameterRole};
-    use crate::table::{Head, Layer, Refine, Stage};
+    use crate::graph::{Activation, CarrierNode, Convolution, Operation, ParameterKind, ParameterRole};
+    use crate::table::{Carrier, Head, Layer, Refine, Residual, Stage};
 
     fn reference() -> Architecture {
         Architecture::new(LayerTable::reference(36, 28)).unwrap()
@@ -196,6 +196,115 @@ mod tests {
         assert!(refused(|t| t.latent_dim = 127).contains("latent_dim is 127, must be 128"));
         assert!(refused(|t| t.frames = 3).contains("frames is 3, must be 1 to 2"));
         assert!(refused(|t| t.frames = 0).contains("frames is 0"));
+    }
+
+    /// Class maps of 9x12, two residual blocks between which the size doubles, a grey carrier.
+    fn semantic() -> LayerTable {
+        let residual = |hidden, kernel, dilation| {
+            Layer::Residual(Residual { hidden, kernel, dilation, activation: Nonlinearity::Gelu })
+        };
+        let layers = vec![residual(3, 5, 8), Layer::Stage(Stage::new(6, 2, 1)), residual(2, 3, 1)];
+        let stem = Stem { classes: 5, ..Stem::new(4, 9, 12) };
+        let carrier = Some(Carrier { coefficients: 3, height: 2, width: 7, channels: 1, bits: 10 });
+        LayerTable { carrier, ..LayerTable::new(5, stem, layers) }
+    }
+
+    #[test]
+    fn a_map_feeds_a_decoder_of_one_frame_and_a_carrier_makes_the_other() {
+        let semantic = Architecture::new(semantic()).unwrap();
+        let graph = semantic.graph();
+        assert_eq!((semantic.coefficients(), semantic.sample_dim(), semantic.output_size()), (3, 5, (18, 24)));
+        assert_eq!(semantic.latent_bits(), [8, 8, 10, 10, 10]);
+        assert_eq!(reference().latent_bits(), [8; 28]);
+        assert_eq!(semantic.map_shape(7), Ok(Some(MapShape::new(7, 9, 12, 5).unwrap())));
+        assert_eq!(reference().map_shape(7), Ok(None));
+        let many = crate::limits::MAP_PIXELS / (9 * 12);
+        assert!(semantic.map_shape(many).is_ok() && semantic.map_shape(many + 1).is_err());
+
+        for pair in graph.nodes().windows(2) {
+            assert_eq!(pair[0].output, pair[1].input);
+        }
+        let first = &graph.nodes()[0];
+        assert_eq!(first.input, Activation { channels: 2, height: 1, width: 1 }, "the latent's other values");
+        let Operation::Classes { linear, classes: 5 } = first.operation else { panic!("{first:?}") };
+        assert_eq!((linear.inputs, linear.outputs, linear.kernel), (5 + 4 + 2, 4, 1));
+        let Operation::Residual { first, second, nonlinearity: Nonlinearity::Gelu } = graph.nodes()[1].operation else {
+            panic!("{:?}", graph.nodes()[1]);
+        };
+        let shape = |convolution: Convolution| {
+            let Convolution { inputs, outputs, kernel, dilation, .. } = convolution;
+            [inputs, outputs, kernel, dilation]
+        };
+        assert_eq!([first, second].map(shape), [[4, 3, 5, 8], [3, 4, 1, 1]]);
+        let last = graph.nodes().last().unwrap();
+        assert!(matches!(&last.operation, Operation::Heads { heads, .. } if heads.len() == 1), "{last:?}");
+        let Some(&CarrierNode { linear: carrier, height: 2, width: 7 }) = graph.carrier() else { panic!("none") };
+        assert_eq!(shape(carrier), [3, 14, 1, 1]);
+
+        let names: Vec<&str> = semantic.parameters().iter().map(|p| p.name.as_str()).collect();
+        let weights = ["stem", "residual.0.0", "residual.0.1", "blocks.0", "skips.0", "residual.1.0", "residual.1.1"];
+        let expected: Vec<String> = weights
+            .iter()
+            .chain(&["rgb_1", "carrier"])
+            .flat_map(|name| [format!("{name}.weight"), format!("{name}.bias")])
+            .collect();
+        assert_eq!(names, expected);
+        let phases = |convolution: Convolution| {
+            let parameter = &graph.parameters()[convolution.weight.index()];
+            (parameter.role, parameter.phases, parameter.columns)
+        };
+        assert_eq!(phases(linear), (ParameterRole::Stem, 1, 1), "each row is a channel");
+        assert_eq!(phases(carrier), (ParameterRole::Stem, 14, 7));
+        let at = |side: usize, of: usize| side * side * 9 * 12 * of;
+        let adds = at(1, 11 * 4 + 25 * 4 * 3 + 3 * 4 + 4 * 24) + at(2, 4 * 6 + 9 * 6 * 2 + 2 * 6 + 9 * 6 * 3) + 3 * 14;
+        assert_eq!(graph.flops(), 2 * adds as u64);
+    }
+
+    #[test]
+    fn impossible_semantic_tables_are_refused_with_the_entry_named() {
+        let broken = |change: &dyn Fn(&mut LayerTable)| {
+            let mut table = semantic();
+            change(&mut table);
+            Architecture::new(table).unwrap_err().to_string()
+        };
+        let carrier = |change: &dyn Fn(&mut Carrier)| broken(&|t| t.carrier.as_mut().into_iter().for_each(change));
+        assert_eq!(broken(&|t| t.stem.classes = 256), "stem.classes is 256, must be 1 to 255");
+        assert!(broken(&|t| t.stem.classes = 0).contains("stem.classes is 0, must be the number of classes"));
+        assert!(broken(&|t| t.stem.linear = false).contains("stem.linear is false"));
+        assert!(broken(&|t| t.frames = 1).contains("frames beside a carrier is 1"));
+        assert!(broken(&|t| t.latent_dim = 3).contains("carrier.coefficients is 3, must be 1 to 2"));
+        assert!(broken(&|t| t.latent_dim = 0).contains("carrier.coefficients is 3, must be 1 to 0"));
+        assert!(carrier(&|c| c.coefficients = 0).contains("carrier.coefficients is 0"));
+        assert!(carrier(&|c| c.coefficients = 1_000_000).contains("carrier.coefficients is 1000000"));
+        assert!(carrier(&|c| c.height = 0).contains("carrier.height"));
+        assert!(carrier(&|c| c.width = 4097).contains("carrier.width"));
+        assert_eq!(carrier(&|c| c.channels = 2), "carrier.channels is 2, must be 1 or 3");
+        assert_eq!(carrier(&|c| c.bits = 13), "carrier.bits is 13, must be 8 to 12");
+        assert!(carrier(&|c| c.bits = 7).contains("carrier.bits is 7"));
+        let vast = |t: &mut LayerTable| {
+            t.latent_dim = 1024;
+            t.carrier = Some(Carrier { coefficients: 1023, height: 4096, width: 4096, channels: 3, bits: 8 });
+        };
+        assert!(broken(&vast).contains("parameters"));
+
+        let residual = |change: &dyn Fn(&mut Residual)| {
+            broken(&|t| {
+                if let Layer::Residual(residual) = &mut t.layers[2] {
+                    change(residual);
+                }
+            })
+        };
+        assert!(residual(&|r| r.hidden = 0).contains("layers[2].hidden is 0"));
+        assert!(residual(&|r| r.hidden = 513).contains("layers[2].hidden is 513"));
+        assert_eq!(residual(&|r| r.kernel = 4), "layers[2].kernel is 4, must be 1, 3 or 5");
+        assert_eq!(residual(&|r| r.dilation = 9), "layers[2].dilation is 9, must be 1 to 8");
+        assert!(residual(&|r| r.dilation = 0).contains("layers[2].dilation is 0"));
+        let wide = |t: &mut LayerTable| {
+            (t.stem.height, t.stem.width) = (2048, 2048);
+            t.layers =
+                vec![Layer::Residual(Residual { hidden: 17, kernel: 1, dilation: 1, activation: Nonlinearity::Sin })];
+        };
+        assert!(broken(&wide).contains("values in an activation"));
     }
 
     #[test]

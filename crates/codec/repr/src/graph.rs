@@ -346,6 +346,13 @@ impl Walk {
             Graph { nodes: Vec::new(), carrier: None, convolutions: Vec::new(), parameters: Vec::new(), flops: 0 };
         if classes > 0 {
             in_range("stem.classes", classes, 1, limits::CLASSES)?;
+            if !linear {
+                return Err(ArchitectureError::OutOfRange {
+                    what: "stem.linear".into(),
+                    value: "false".into(),
+                    range: "true, where there are classes".into(),
+                });
+            }
             let numbers = table.latent_dim - coefficients;
             let mut walk =
                 Self { graph, at: Activation { channels: numbers, ..latent }, stages: 0, refines: 0, blocks: 0 };

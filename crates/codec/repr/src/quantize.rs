@@ -91,6 +91,25 @@ mod tests {
     }
 
     #[test]
+    fn dimensions_of_more_bits_have_finer_steps() {
+        let values: Vec<f32> = (0..300).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.013).collect();
+        let bits = [8, 10, 12];
+        let latents = quantize_latents(&values, &bits).unwrap();
+        for (d, &bits) in bits.iter().enumerate() {
+            let levels: Vec<u16> = latents.values.iter().skip(d).step_by(3).copied().collect();
+            assert_eq!((levels.iter().min(), levels.iter().max()), (Some(&0), Some(&((1 << bits) - 1))));
+            let coarse = quantize_latents(&values, &[8; 3]).unwrap();
+            let factor = f32::from((1u16 << bits) - 1) / 255.0;
+            assert!((coarse.step[d] / latents.step[d] - factor).abs() < 1e-3, "{bits} bits");
+        }
+        let worst = |d: usize| {
+            let errors = latents.dequantize().into_iter().zip(&values).skip(d).step_by(3);
+            errors.map(|(a, b)| (a - b).abs() / latents.step[d]).fold(0.0, f32::max)
+        };
+        assert!((0..3).all(|d| worst(d) <= 0.51));
+    }
+
+    #[test]
     fn constant_and_bad_values_are_met() {
         assert_eq!(quantize_tensor("t", &[0.0; 4], 8).unwrap().values, [0; 4]);
         assert_eq!(quantize_latents(&[0.5; 6], &[8; 2]).unwrap().dequantize(), [0.5; 6]);

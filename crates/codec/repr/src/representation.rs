@@ -168,8 +168,9 @@ fn check_corrections(
 mod tests {
     use super::*;
     use crate::clip::ClipName;
+    use crate::maps::MapShape;
     use crate::sidecar::CorrectionTarget;
-    use crate::table::{LayerTable, Stem};
+    use crate::table::{Carrier, LayerTable, Stem};
 
     fn clip(frames: usize) -> Clip {
         Clip::new(ClipName::new("clip").unwrap(), frames, 8, 10).unwrap()
@@ -177,17 +178,31 @@ mod tests {
 
     /// Two latent values, 6 samples.
     fn parts() -> RepresentationParts {
-        let stem = Stem::new(1, 2, 2);
-        let architecture = Architecture::new(LayerTable::new(2, stem, Vec::new())).unwrap();
+        parts_of(LayerTable::new(2, Stem::new(1, 2, 2), Vec::new()))
+    }
+
+    /// The same with class maps, of which the second value is a carrier's coefficient of 10 bits.
+    fn semantic_parts() -> RepresentationParts {
+        let carrier = Some(Carrier { coefficients: 1, height: 1, width: 1, channels: 3, bits: 10 });
+        let stem = Stem { classes: 3, ..Stem::new(1, 2, 2) };
+        parts_of(LayerTable { carrier, ..LayerTable::new(2, stem, Vec::new()) })
+    }
+
+    fn parts_of(table: LayerTable) -> RepresentationParts {
+        let architecture = Architecture::new(table).unwrap();
         let tensor = |p: &Parameter| QuantizedTensor { bits: 8, steps: vec![0.1], values: vec![-128; p.len()] };
         RepresentationParts {
             parameters: architecture.parameters().iter().map(tensor).collect(),
             latents: QuantizedLatents { minimum: vec![-1.0; 2], step: vec![0.01; 2], values: vec![7; 12] },
+            maps: architecture.map_shape(6).unwrap().map(maps),
             architecture,
             clip: clip(13),
             sidecar: Sidecar::default(),
-            maps: None,
         }
+    }
+
+    fn maps(shape: MapShape) -> Arc<ClassMaps> {
+        Arc::new(ClassMaps::new(shape, vec![0; shape.count() * shape.pixels()]).unwrap())
     }
 
     #[test]
@@ -216,6 +231,40 @@ mod tests {
             }
         };
         assert!(broken(crowded).contains("1048576"));
+    }
+
+    #[test]
+    fn class_maps_and_coefficients_that_do_not_fit_are_refused() {
+        Representation::new(semantic_parts()).unwrap();
+        let refused = |parts| Representation::new(parts).unwrap_err().to_string();
+        let with_maps = |maps| refused(RepresentationParts { maps, ..semantic_parts() });
+        let shape = |count, rows, columns, classes| Some(maps(MapShape::new(count, rows, columns, classes).unwrap()));
+        for maps in [None, shape(5, 2, 2, 3), shape(6, 2, 3, 3), shape(6, 1, 4, 3), shape(6, 2, 2, 4)] {
+            assert!(with_maps(maps).contains("class maps"));
+        }
+        assert!(refused(RepresentationParts { maps: shape(6, 2, 2, 3), ..parts() }).contains("class maps"));
+        // A clip of other frames needs other maps.
+        let longer = RepresentationParts { clip: clip(14), ..semantic_parts() };
+        assert!(refused(longer).contains("12 latent values for 7 samples"));
+        assert!(Representation::new(RepresentationParts { clip: clip(12), ..semantic_parts() }).is_ok());
+
+        let level = |parts: RepresentationParts, dimension: usize, level: u16| {
+            let mut parts = parts;
+            parts.latents.values[2 * 3 + dimension] = level;
+            Representation::new(parts).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for (dimension, limit) in [(0, 256), (1, 1024)] {
+            assert_eq!(level(semantic_parts(), dimension, limit - 1), Ok(()));
+            let message = level(semantic_parts(), dimension, limit).unwrap_err();
+            assert_eq!(message, format!("a latent holds {limit}, outside {} bits", [8, 10][dimension]));
+        }
+        assert!(level(parts(), 1, 256).is_err() && level(semantic_parts(), 1, u16::MAX).is_err());
+        let mut representation = Representation::new(semantic_parts()).unwrap();
+        representation.set_sample(5, &[255, 1023], &Sidecar::default()).unwrap();
+        for levels in [[256, 0], [0, 1024]] {
+            assert!(representation.set_sample(5, &levels, &Sidecar::default()).is_err());
+        }
+        assert_eq!(representation.latents.values[10..], [255, 1023]);
     }
 
     #[test]
