@@ -224,6 +224,9 @@ impl<'a> Reader<'a> {
         stem.linear = !image;
         if mapped {
             stem.classes = self.number()?;
+            if stem.classes == 0 {
+                return Err(self.malformed("class maps of no class"));
+            }
         }
         let carrier = if carried { Some(self.carrier()?) } else { None };
         let count = self.number()?;

@@ -98,8 +98,8 @@ pub fn decode(archive: &[u8]) -> Result<Representation, ArchiveError> {
     payload::code(&mut filled, &mut decoder, |_| ()).map_err(corrupt)?;
     decoder.finish().map_err(corrupt)?;
     if let Some(shape) = parts.architecture.map_shape(parts.clip.samples())? {
-        let corrupt =
-            |Corrupt| ArchiveError::Malformed { offset: parts.offset, what: "the class maps are no encoder's" };
+        let offset = parts.offset - parts.maps.len();
+        let corrupt = |Corrupt| ArchiveError::Malformed { offset, what: "the class maps are no encoder's" };
         filled.maps = Some(Arc::new(maps::decode(parts.maps, &shape).map_err(corrupt)?));
     }
     Ok(Representation::new(filled)?)

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its share")]
 
+use std::sync::Arc;
+
 use repr::{
-    Architecture, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity, QuantizedLatents,
-    QuantizedTensor, Refine, Representation, RepresentationParts, Sidecar, Stage, Stem,
+    Architecture, Carrier, ClassMaps, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity,
+    QuantizedLatents, QuantizedTensor, Refine, Representation, RepresentationParts, Residual, Sidecar, Stage, Stem,
 };
 
 /// A clip that can be.
@@ -26,7 +28,22 @@ pub fn later() -> Representation {
     of(LayerTable { frames: 1, head: Head::Tanh, ..LayerTable::new(2, stem, layers) })
 }
 
-/// A representation of a table whose latents have two values, always the same.
+/// One of class maps, with residual blocks and a grey carrier of 10 bits, always the same.
+pub fn semantic() -> Representation {
+    let residual =
+        |hidden, kernel, dilation, activation| Layer::Residual(Residual { hidden, kernel, dilation, activation });
+    let layers = vec![
+        residual(2, 3, 2, Nonlinearity::Sin),
+        residual(3, 1, 1, Nonlinearity::Gelu),
+        residual(1, 5, 8, Nonlinearity::Gelu),
+        Layer::Refine(Refine { hidden: 1, dilation: 7, gain: 0.1 }),
+    ];
+    let stem = Stem { classes: 3, ..Stem::new(2, 6, 9) };
+    let carrier = Some(Carrier { coefficients: 2, height: 2, width: 3, channels: 1, bits: 10 });
+    of(LayerTable { carrier, ..LayerTable::new(4, stem, layers) })
+}
+
+/// A representation of a table whose latents have at least two values, always the same.
 fn of(table: LayerTable) -> Representation {
     let mut state = 1u32;
     let mut random = move |below: u32| {
@@ -44,10 +61,16 @@ fn of(table: LayerTable) -> Representation {
         }
     });
     let parameters = parameters.collect();
+    let (dim, bits) = (architecture.latent_dim(), architecture.latent_bits());
+    let value = |i: usize| {
+        let level = (100 + i as u32 + random(40)) as u8;
+        // What more than 8 bits there are lies below.
+        u16::from(level) << (bits[i % dim] - 8) | (i % 7) as u16 & ((1 << (bits[i % dim] - 8)) - 1)
+    };
     let latents = QuantizedLatents {
-        minimum: vec![-2.0, -1.5],
-        step: vec![0.015, 0.02],
-        values: (0..6 * architecture.sample_dim()).map(|i| (100 + i as u32 + random(40)) as u8 as u16).collect(),
+        minimum: [-2.0, -1.5].into_iter().cycle().take(dim).collect(),
+        step: [0.015, 0.02].into_iter().cycle().take(dim).collect(),
+        values: (0..6 * architecture.sample_dim()).map(value).collect(),
     };
     let mut sidecar = Sidecar::default();
     for (sample, cosine, amount) in [(0, 0, 3), (2, 0, -1), (2, 7, 31), (5, 0, -2)] {
@@ -55,5 +78,13 @@ fn of(table: LayerTable) -> Representation {
         sidecar.set(sample, CorrectionTarget::Latent { dimension: 1 }, -1);
     }
     let clip = clip("clip", 13, 8, 10);
-    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None }).unwrap()
+    let maps = architecture.map_shape(6).unwrap().map(|shape| {
+        // Areas that move, and a few pixels of their own.
+        let (rows, columns, classes) = (shape.rows(), shape.columns(), shape.classes());
+        let class =
+            |at: usize| (at % columns + at / columns % rows / 2 + at / shape.pixels()) / 5 + usize::from(at % 29 == 3);
+        let values = (0..6 * shape.pixels()).map(|at| (class(at) % classes) as u8).collect();
+        Arc::new(ClassMaps::new(shape, values).unwrap())
+    });
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps }).unwrap()
 }
