@@ -5,11 +5,12 @@ use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use repr::{
-    Architecture, ArchitectureError, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity,
-    QuantizedLatents, QuantizedTensor, Refine, Representation, RepresentationError, RepresentationParts, Sidecar,
-    Stage, Stem,
+    Architecture, ArchitectureError, Carrier, ClassMaps, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable,
+    MapShape, Nonlinearity, QuantizedLatents, QuantizedTensor, Refine, Representation, RepresentationError,
+    RepresentationParts, Residual, Sidecar, Stage, Stem,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -63,12 +64,26 @@ fn shapes() -> Result<Vec<(Architecture, usize)>, ArchitectureError> {
     };
     let image = Stem { linear: false, ..Stem::new(2, 1, 2) };
     let single = LayerTable::new(4, image, vec![bare(2, 1, 1), bare(1, 5, 5), stage(2, 2, 3)]);
+    let residual =
+        |hidden, kernel, dilation, activation| Layer::Residual(Residual { hidden, kernel, dilation, activation });
+    let (sin, gelu) = (Nonlinearity::Sin, Nonlinearity::Gelu);
+    let mapped = |classes, channels, height, width| Stem { classes, ..Stem::new(channels, height, width) };
+    let grey = Carrier { coefficients: 4, height: 3, width: 4, channels: 1, bits: 10 };
+    let wide = Layer::Refine(Refine { hidden: 2, dilation: 6, gain: 0.2 });
+    let blocks = vec![residual(8, 3, 2, gelu), residual(6, 5, 1, sin), stage(6, 2, 1), residual(12, 1, 1, gelu), wide];
+    let carried = LayerTable { carrier: Some(grey), ..LayerTable::new(7, mapped(5, 8, 12, 18), blocks) };
+    let colour = Carrier { coefficients: 1, height: 2, width: 2, channels: 3, bits: 12 };
+    let tiny = LayerTable::new(2, mapped(2, 2, 3, 5), vec![residual(1, 3, 8, sin)]);
+    let single_mapped = LayerTable { frames: 1, ..LayerTable::new(1, mapped(255, 1, 4, 2), vec![refine(1)]) };
     Ok(vec![
         (table(1, 1, vec![])?, 1),
         (table(3, 4, vec![stage(4, 2, 3), stage(3, 2, 3), stage(2, 2, 3), refine(2)])?, 40),
         (table(5, 2, vec![stage(3, 1, 1), refine(3), stage(1, 4, 1)])?, 9),
         (table(40, 2, vec![stage(2, 3, 3)])?, 12),
         (Architecture::new(LayerTable { frames: 1, head: Head::Tanh, ..single })?, 7),
+        (Architecture::new(carried)?, 25),
+        (Architecture::new(LayerTable { carrier: Some(colour), ..tiny })?, 3),
+        (Architecture::new(single_mapped)?, 1),
     ])
 }
 
@@ -86,18 +101,29 @@ fn filled(
             None => ((at * at * 31 + 7 * at) as i16 % half + (at * 13) as i16 % half) / 2,
         };
         let steps = if i % 3 == 1 { parameter.shape[0] } else { 1 };
+        // Nothing limits what residual blocks add up to, or a carrier's image.
+        let finer = match architecture.table().stem.classes {
+            0 => 1.0,
+            _ if parameter.name.starts_with("carrier") => 8.0,
+            _ => 6.0,
+        };
         QuantizedTensor {
             bits,
-            steps: (0..steps).map(|step| 0.01 + step as f32 / 1024.0).collect(),
+            steps: (0..steps).map(|step| (0.01 + step as f32 / 1024.0) / finer).collect(),
             values: (0..parameter.len()).map(value).collect(),
         }
     });
     let parameters = tensors.collect();
     let (dim, sample_dim) = (architecture.latent_dim(), architecture.sample_dim());
     let clip = Clip::new(ClipName::new("clip")?, frames, 16, 24)?;
-    let latent = |at: usize| match source {
-        Some(source) => source.latents.values[at % source.latents.values.len()],
-        None => ((at * at * 3 + at / 5) % 256) as u16,
+    let latent_bits = architecture.latent_bits();
+    let latent = |at: usize| {
+        let level = match source {
+            Some(source) => source.latents.values[at % source.latents.values.len()],
+            None => ((at * at * 3 + at / 5) % 256) as u16,
+        };
+        let low = latent_bits[at % dim] - 8;
+        level << low | (at * 7 % (1 << low)) as u16
     };
     let mut sidecar = Sidecar::default();
     for sample in (0..clip.samples() as u32).filter(|_| bits != 5) {
@@ -106,10 +132,26 @@ fn filled(
     }
     let latents = QuantizedLatents {
         minimum: vec![-1.5; dim],
-        step: vec![0.0117; dim],
+        step: latent_bits.iter().map(|bits| 0.0117 / f32::from(1u16 << (bits - 8))).collect(),
         values: (0..sample_dim * clip.samples()).map(latent).collect(),
     };
-    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps: None })
+    let maps = architecture.map_shape(clip.samples())?.map(road).transpose()?.map(Arc::new);
+    Representation::new(RepresentationParts { architecture, clip, parameters, latents, sidecar, maps })
+}
+
+/// Maps of a road that bends: a few slanted areas, with a pixel of another class here and there.
+fn road(shape: MapShape) -> Result<ClassMaps, RepresentationError> {
+    let (rows, columns) = (shape.rows(), shape.columns());
+    let class = |at: usize| {
+        let (t, y, x) = (at / (rows * columns), at / columns % rows, at % columns);
+        let edge = columns / 4 + y / 2 + t % 3;
+        if at % 101 == 17 {
+            3
+        } else {
+            usize::from(x > edge) + usize::from(x > 2 * edge) + 2 * usize::from(3 * y < rows)
+        }
+    };
+    ClassMaps::new(shape, (0..shape.count() * rows * columns).map(|at| (class(at) % shape.classes()) as u8).collect())
 }
 
 /// The sections of a small archive in the public format.

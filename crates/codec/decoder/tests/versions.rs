@@ -4,7 +4,7 @@ use decoder::{Decoder, DecoderError};
 use sha2::{Digest, Sha256};
 
 /// Each version with the start of the SHA-256 of all frames of its sample.
-const SAMPLES: [(u8, &str); 2] = [(2, "a0beece2abf1b657"), (3, "ccc1c3696c74f9de")];
+const SAMPLES: [(u8, &str); 3] = [(2, "a0beece2abf1b657"), (3, "ccc1c3696c74f9de"), (4, "2e920d889f1c4a2b")];
 
 fn sample(version: u8) -> Vec<u8> {
     std::fs::read(testdata::asset_of("codec/archive", &format!("version-{version}.bin"))).unwrap()
