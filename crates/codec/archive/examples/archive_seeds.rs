@@ -122,8 +122,8 @@ fn filled(
             Some(source) => source.latents.values[at % source.latents.values.len()],
             None => ((at * at * 3 + at / 5) % 256) as u16,
         };
-        let low = latent_bits[at % dim] - 8;
-        level << low | (at * 7 % (1 << low)) as u16
+        let finer = 1 << (latent_bits[at % dim] - 8);
+        level * finer + (at * 7) as u16 % finer
     };
     let mut sidecar = Sidecar::default();
     for sample in (0..clip.samples() as u32).filter(|_| bits != 5) {

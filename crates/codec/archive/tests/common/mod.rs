@@ -63,9 +63,8 @@ fn of(table: LayerTable) -> Representation {
     let parameters = parameters.collect();
     let (dim, bits) = (architecture.latent_dim(), architecture.latent_bits());
     let value = |i: usize| {
-        let level = (100 + i as u32 + random(40)) as u8;
-        // What more than 8 bits there are lies below.
-        u16::from(level) << (bits[i % dim] - 8) | (i % 7) as u16 & ((1 << (bits[i % dim] - 8)) - 1)
+        let (level, finer) = ((100 + i as u32 + random(40)) as u8, 1 << (bits[i % dim] - 8));
+        u16::from(level) * finer + i as u16 % 7 % finer
     };
     let latents = QuantizedLatents {
         minimum: [-2.0, -1.5].into_iter().cycle().take(dim).collect(),
