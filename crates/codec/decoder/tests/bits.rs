@@ -1,9 +1,11 @@
 //! The same bytes at every instruction level and for any number of threads; and what is refused.
 
+use std::sync::Arc;
+
 use decoder::{Decoder, DecoderError, Level, Network, SampleInput, in_order};
 use repr::{
-    Architecture, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity, QuantizedLatents,
-    QuantizedTensor, Refine, Representation, RepresentationParts, Sidecar, Stage, Stem,
+    Architecture, Carrier, ClassMaps, Clip, ClipName, CorrectionTarget, Head, Layer, LayerTable, Nonlinearity,
+    QuantizedLatents, QuantizedTensor, Refine, Representation, RepresentationParts, Residual, Sidecar, Stage, Stem,
 };
 use sha2::{Digest, Sha256};
 
@@ -40,6 +42,39 @@ fn hnerv_parts(step: f32) -> RepresentationParts {
     parts_of(LayerTable { frames: 1, head: Head::Tanh, ..LayerTable::new(18, stem, layers) }, step)
 }
 
+/// Class maps of odd sizes that feed residual blocks of every kernel and activation, far dilations, and a carrier in colour.
+fn semantic_parts(step: f32) -> RepresentationParts {
+    let residual =
+        |hidden, kernel, dilation, activation| Layer::Residual(Residual { hidden, kernel, dilation, activation });
+    let layers = vec![
+        residual(9, 3, 1, Nonlinearity::Gelu),
+        residual(5, 5, 8, Nonlinearity::Sin),
+        residual(17, 1, 1, Nonlinearity::Gelu),
+        Layer::Refine(Refine { hidden: 3, dilation: 7, gain: 0.2 }),
+        Layer::Stage(Stage::new(6, 2, 3)),
+        residual(2, 3, 5, Nonlinearity::Sin),
+    ];
+    let stem = Stem { classes: 5, ..Stem::new(7, 19, 31) };
+    let carrier = Some(Carrier { coefficients: 5, height: 5, width: 7, channels: 3, bits: 12 });
+    parts_of(LayerTable { carrier, ..LayerTable::new(8, stem, layers) }, step)
+}
+
+/// A grey carrier with more columns than the frame, one block as wide as the map, as many classes as there can be.
+fn grey_parts(step: f32) -> RepresentationParts {
+    let block = Residual { hidden: 1, kernel: 5, dilation: 3, activation: Nonlinearity::Gelu };
+    let stem = Stem { classes: 255, ..Stem::new(1, 40, 3) };
+    let carrier = Some(Carrier { coefficients: 1, height: 2, width: 5, channels: 1, bits: 8 });
+    let layers = vec![Layer::Residual(block)];
+    parts_of(LayerTable { carrier, head: Head::Tanh, ..LayerTable::new(2, stem, layers) }, step)
+}
+
+/// Maps that feed two latents of one frame each.
+fn single_parts(step: f32) -> RepresentationParts {
+    let block = Residual { hidden: 4, kernel: 3, dilation: 2, activation: Nonlinearity::Sin };
+    let stem = Stem { classes: 3, ..Stem::new(3, 11, 17) };
+    parts_of(LayerTable { frames: 1, ..LayerTable::new(2, stem, vec![Layer::Residual(block)]) }, step)
+}
+
 fn parts_of(table: LayerTable, step: f32) -> RepresentationParts {
     let architecture = Architecture::new(table).unwrap();
     let integer = |seed: usize, j: usize| (31 * j + 7919 * seed + 7) * 2_654_435_761 % 65_536 / 256;
@@ -50,10 +85,23 @@ fn parts_of(table: LayerTable, step: f32) -> RepresentationParts {
     };
     let parameters = architecture.parameters().iter().enumerate().map(tensor).collect();
     let clip = Clip::new(ClipName::new("clip").unwrap(), 10, 47, 83).unwrap();
-    let values = (0..architecture.sample_dim() * clip.samples()).map(|j| integer(99, j) as u8 as u16).collect();
-    let dim = architecture.latent_dim();
-    let latents = QuantizedLatents { minimum: vec![-1.0; dim], step: vec![1.0 / 128.0; dim], values };
-    RepresentationParts { architecture, clip, parameters, latents, sidecar: Sidecar::default(), maps: None }
+    let (dim, bits) = (architecture.latent_dim(), architecture.latent_bits());
+    // More than 8 bits have the same range and finer steps.
+    let value = |j: usize| {
+        let finer = 1 << (bits[j % dim] - 8);
+        (integer(99, j) * finer + j % finer) as u16
+    };
+    let latents = QuantizedLatents {
+        minimum: vec![-1.0; dim],
+        step: bits.iter().map(|bits| 1.0 / f32::from(1u16 << (bits - 1))).collect(),
+        values: (0..architecture.sample_dim() * clip.samples()).map(value).collect(),
+    };
+    let maps = architecture.map_shape(clip.samples()).unwrap().map(|shape| {
+        let class = |j: usize| (integer(7, j / 3) * shape.classes() / 256) as u8;
+        let values = (0..shape.count() * shape.pixels()).map(class).collect();
+        Arc::new(ClassMaps::new(shape, values).unwrap())
+    });
+    RepresentationParts { architecture, clip, parameters, latents, sidecar: Sidecar::default(), maps }
 }
 
 fn representation(step: f32) -> Representation {
@@ -97,6 +145,105 @@ fn every_level_gives_the_pinned_bytes_of_hnervs_kinds() {
     }
 }
 
+#[test]
+fn every_level_gives_the_pinned_bytes_of_class_maps() {
+    let cases: [(RepresentationParts, &str); 3] = [
+        (semantic_parts(1.0 / 512.0), "3c5b8721d9d7dd8a14414346a453a9e777e9358221dca13bcaeee00835f16330"),
+        (grey_parts(1.0 / 128.0), "1daa1333c97e5a7a8843f0c32d4f4d1bc1382a3866d56680eac58a3567b51292"),
+        (single_parts(1.0 / 64.0), "d4d829250b57a7a3370e56a3020fbbebdcd7379716cc1abfad5b86118a3b71be"),
+    ];
+    for (parts, expected) in cases {
+        let representation = Representation::new(parts).unwrap();
+        for (level, threads) in Level::available().into_iter().zip([3, 1, 2]) {
+            let decoder = Decoder::with_level(&representation, level);
+            let bytes = decode(&decoder, threads);
+            for frame in bytes.chunks(47 * 83 * 3) {
+                let (low, high) = frame.iter().fold((255, 0), |(l, h), &v| (v.min(l), v.max(h)));
+                assert!(high - low > 40, "a flat frame: {low} to {high}");
+            }
+            let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hash, expected, "{level}");
+        }
+    }
+}
+
+/// Single samples, ranges, the last one first: as in all.
+#[test]
+fn a_sample_of_class_maps_does_not_depend_on_what_was_decoded_before() {
+    let pair = 2 * 47 * 83 * 3;
+    for parts in [semantic_parts(1.0 / 512.0), grey_parts(1.0 / 128.0), single_parts(1.0 / 64.0)] {
+        let decoder = Decoder::new(&Representation::new(parts).unwrap());
+        let all = decode(&decoder, 1);
+        for threads in [2, 3, 8] {
+            assert!(decode(&decoder, threads) == all, "{threads} threads");
+        }
+        for samples in [4..5, 1..3, 0..5, 2..2] {
+            let mut next = samples.start;
+            let sink = |sample: usize, frames: &[frames::RgbFrame; 2]| {
+                assert_eq!(sample, next);
+                next += 1;
+                let bytes = frames.each_ref().map(|frame| frame.data()).concat();
+                assert!(bytes == all[sample * pair..][..pair], "sample {sample} of {samples:?}");
+                Ok::<(), DecoderError>(())
+            };
+            decoder.decode_all(samples.clone(), 2, sink).unwrap();
+            assert_eq!(next, samples.end);
+        }
+        let samples: Vec<&[u8]> = all.chunks(pair).collect();
+        assert!(samples.windows(2).all(|two| two[0] != two[1]), "samples are alike");
+    }
+}
+
+/// The second frame is made of the map and the latent's first values, the first one of its last values.
+#[test]
+fn a_carrier_and_a_map_move_a_frame_each() {
+    let good = semantic_parts(1.0 / 512.0);
+    let native = |parts: RepresentationParts| {
+        let [first, second] = Decoder::new(&Representation::new(parts).unwrap()).decode_native(2).unwrap();
+        (first.into_data(), second.into_data())
+    };
+    let (first, second) = native(good.clone());
+    let with_latent = |dimension: usize, value: u16| {
+        let mut parts = good.clone();
+        parts.latents.values[2 * 8 + dimension] = value;
+        native(parts)
+    };
+    for dimension in 0..8 {
+        let (other_first, other_second) = with_latent(dimension, 3);
+        assert_eq!((other_first != first, other_second != second), (dimension >= 3, dimension < 3), "{dimension}");
+    }
+    let with_class = |pixel: usize| {
+        let mut parts = good.clone();
+        let shape = *parts.maps.as_ref().unwrap().shape();
+        let mut values = parts.maps.as_ref().unwrap().values().to_vec();
+        values[pixel] = (values[pixel] + 1) % 5;
+        parts.maps = Some(Arc::new(ClassMaps::new(shape, values).unwrap()));
+        native(parts)
+    };
+    let pixels = 19 * 31;
+    for (pixel, moves) in [(2 * pixels + 300, true), (2 * pixels - 1, false), (3 * pixels, false)] {
+        let (other_first, other_second) = with_class(pixel);
+        assert_eq!((other_first == first, other_second != second), (true, moves), "pixel {pixel}");
+    }
+    // Twelve bits: a step of the last one is a 2048th, and is seen.
+    let before = good.latents.values[2 * 8 + 7];
+    assert!(with_latent(7, before ^ 1).0 != first);
+    let mut moved = good.clone();
+    moved.sidecar.set(2, CorrectionTarget::Latent { dimension: 7 }, 1);
+    assert_eq!(native(moved), with_latent(7, before + 1));
+    let mut moved = good.clone();
+    moved.sidecar.set(2, CorrectionTarget::Frame { frame: 0, channel: 1, cosine: 0 }, 4);
+    moved.sidecar.set(2, CorrectionTarget::Frame { frame: 1, channel: 0, cosine: 0 }, -2);
+    let (moved_first, moved_second) = native(moved);
+    let plane = 38 * 62;
+    for (at, (moved, before)) in moved_first.iter().zip(&first).enumerate() {
+        assert_eq!(*moved, before + if at / plane == 1 { 2.0 } else { 0.0 });
+    }
+    for (at, (moved, before)) in moved_second.iter().zip(&second).enumerate() {
+        assert_eq!(*moved, before + if at / plane == 0 { -1.0 } else { 0.0 });
+    }
+}
+
 /// A frame of a latent of its own does not depend on the other one, and is corrected by itself.
 #[test]
 fn single_frames_are_made_of_their_own_latents() {
@@ -118,7 +265,7 @@ fn single_frames_are_made_of_their_own_latents() {
 #[test]
 fn huge_weights_give_the_same_bytes_at_every_level() {
     for step in [1e6, 1e3, 1e-6, 1e-38] {
-        for parts in [parts(step), hnerv_parts(step)] {
+        for parts in [parts(step), hnerv_parts(step), semantic_parts(step), grey_parts(step), single_parts(step)] {
             let representation = Representation::new(parts).unwrap();
             let scalar = decode(&Decoder::with_level(&representation, Level::SCALAR), 1);
             for level in Level::available() {
@@ -159,12 +306,14 @@ fn both_kinds_of_frames_of_one_evaluation_are_those_of_two() {
     // Larger than the decoder's 36x60, of its size, and smaller.
     for (height, width) in [(47, 83), (36, 60), (7, 200), (120, 9), (1, 1)] {
         let clip = Clip::new(ClipName::new("clip").unwrap(), 10, height, width).unwrap();
-        let parts = RepresentationParts { clip, sidecar: sidecar(), ..parts(1.0 / 128.0) };
-        let decoder = Decoder::new(&Representation::new(parts).unwrap());
-        for sample in [4, 1] {
-            let both = decoder.decode_both(sample).unwrap();
-            assert!(both.native == decoder.decode_native(sample).unwrap(), "{height}x{width}");
-            assert!(both.frames == decoder.decode(sample).unwrap(), "{height}x{width}");
+        for parts in [parts(1.0 / 128.0), semantic_parts(1.0 / 512.0)] {
+            let parts = RepresentationParts { clip: clip.clone(), sidecar: sidecar(), ..parts };
+            let decoder = Decoder::new(&Representation::new(parts).unwrap());
+            for sample in [4, 1] {
+                let both = decoder.decode_both(sample).unwrap();
+                assert!(both.native == decoder.decode_native(sample).unwrap(), "{height}x{width}");
+                assert!(both.frames == decoder.decode(sample).unwrap(), "{height}x{width}");
+            }
         }
     }
 }
@@ -195,6 +344,17 @@ fn what_does_not_fit_is_refused() {
     let latent = network((10, 10)).unwrap().native(SampleInput::of(&[0.0; 7])).err();
     assert_eq!(latent, Some(DecoderError::Latent { found: 7, expected: 6 }));
     assert!(matches!(network((0, 10)), Err(DecoderError::Frame(_))));
+
+    let mapped = Representation::new(semantic_parts(1.0 / 512.0)).unwrap();
+    for (good, size, pixels) in [(&good, 6, 0), (&mapped, 8, 19 * 31)] {
+        let network = Network::new(&good.dequantize(), (10, 10), Level::detect()).unwrap();
+        for found in [0, 1, 19 * 31 - 1, 19 * 31, 19 * 31 + 1] {
+            // Classes that the map cannot have are as good as any, and have nothing of their own.
+            let input = SampleInput { latents: &vec![0.0; size], map: &vec![254; found], corrections: &[] };
+            let refused = (found != pixels).then_some(DecoderError::Map { found, expected: pixels });
+            assert_eq!(network.frames(input, None).err(), refused);
+        }
+    }
 }
 
 /// Workspaces are reused; what an earlier sample left in them must not show.
