@@ -230,7 +230,9 @@ impl Network {
     pub fn threads(&self) -> usize {
         let values = |node: &RowNode| (node.window + 1) * node.channels * kernels::row_stride(node.width + 32);
         let conv = |node: &RowNode| node.conv().map_or(0, |conv| conv.row_len(node.width));
-        let workspace: usize = self.nodes.iter().map(|node| 4 * (values(node) + conv(node))).sum();
+        let nodes: usize = self.nodes.iter().map(|node| values(node) + conv(node)).sum();
+        let carrier = self.carrier.as_ref().map_or(0, Carrier::room_len);
+        let workspace = 4 * (nodes + self.stem_len() + carrier) + self.map_len();
         (WORKSPACES / workspace.max(1)).max(1)
     }
 
@@ -398,10 +400,23 @@ impl Network {
         if found != expected {
             return Err(DecoderError::Latent { found, expected });
         }
-        let expected = if let Stem::Classes { pixels, .. } = self.stem { pixels } else { 0 };
-        match input.map.len() {
-            found if found == expected => Ok(()),
-            found => Err(DecoderError::Map { found, expected }),
+        match (input.map.len(), self.map_len()) {
+            (found, expected) if found == expected => Ok(()),
+            (found, expected) => Err(DecoderError::Map { found, expected }),
+        }
+    }
+
+    /// Pixels of a sample's class map.
+    fn map_len(&self) -> usize {
+        if let Stem::Classes { pixels, .. } = self.stem { pixels } else { 0 }
+    }
+
+    /// Values of [`Workspace::stem`].
+    fn stem_len(&self) -> usize {
+        let RowNode { channels, height, width, .. } = self.nodes[0];
+        match &self.stem {
+            Stem::Classes { layer, .. } => layer.outputs(),
+            Stem::Latent | Stem::Linear(_) => channels * height * width,
         }
     }
 
@@ -410,13 +425,8 @@ impl Network {
         let input_width = |node: &RowNode| self.nodes[node.input].width;
         let conv = |node: &RowNode| node.conv().map_or(0, |conv| conv.row_len(input_width(node)));
         let longest = |len: &dyn Fn(&RowNode) -> usize| self.nodes.iter().map(len).max().unwrap_or(0);
-        let stem = &self.nodes[0];
-        let values = match &self.stem {
-            Stem::Classes { layer, .. } => layer.outputs(),
-            Stem::Latent | Stem::Linear(_) => stem.channels * stem.height * stem.width,
-        };
         Workspace {
-            stem: vec![0.0; values],
+            stem: vec![0.0; self.stem_len()],
             map: Vec::new(),
             carrier: self.carrier.as_ref().map(Carrier::room),
             rows: self.nodes.iter().map(rows).collect(),

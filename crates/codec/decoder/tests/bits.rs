@@ -357,6 +357,27 @@ fn what_does_not_fit_is_refused() {
     }
 }
 
+/// Whatever an archive says, threads together stay within half a gigabyte; one may need more than its share.
+#[test]
+fn threads_have_room_for_what_they_keep() {
+    let threads = |table: LayerTable| {
+        let architecture = Architecture::new(table).unwrap();
+        let parameters = architecture.parameters().iter().map(|p| vec![0.0; p.len()]).collect();
+        let parameters = repr::Tensors::new(&architecture, parameters).unwrap();
+        Network::new(&parameters, (8, 8), Level::detect()).unwrap().threads()
+    };
+    assert!(threads(LayerTable::reference(36, 28)) >= 64);
+    // 2^22 values behind a linear layer: 16 MB.
+    assert!(threads(LayerTable::new(1, Stem::new(4, 1024, 1024), Vec::new())) <= 32);
+    // A map of 16 MB.
+    let mapped = Stem { classes: 2, ..Stem::new(1, 4096, 4096) };
+    assert!(threads(LayerTable::new(1, mapped, Vec::new())) <= 32);
+    // A coarse image of as many rows, which are kept with their columns enlarged: 200 MB.
+    let carrier = Some(Carrier { coefficients: 1, height: 4096, width: 1, channels: 3, bits: 8 });
+    let mapped = Stem { classes: 2, ..Stem::new(1, 1, 4096) };
+    assert!(threads(LayerTable { carrier, ..LayerTable::new(2, mapped, Vec::new()) }) <= 2);
+}
+
 /// Workspaces are reused; what an earlier sample left in them must not show.
 #[test]
 fn samples_do_not_influence_each_other() {

@@ -51,11 +51,21 @@ impl Carrier {
         }
     }
 
+    /// Values of a coarse image, and of one with its columns enlarged.
+    fn lengths(&self) -> [usize; 2] {
+        let rows = self.planes * self.coarse.0;
+        [rows * self.coarse.1, rows * row_stride(self.columns.len())]
+    }
+
+    /// Values that the [`room`](Self::room) for an image takes.
+    pub fn room_len(&self) -> usize {
+        self.lengths().iter().sum()
+    }
+
     /// Room for an image.
     pub fn room(&self) -> CarrierImage {
-        let (rows, columns) = self.coarse;
-        let wide = self.planes * rows * row_stride(self.columns.len());
-        CarrierImage { coarse: vec![0.0; self.planes * rows * columns], wide: Aligned::zeros(wide) }
+        let [coarse, wide] = self.lengths();
+        CarrierImage { coarse: vec![0.0; coarse], wide: Aligned::zeros(wide) }
     }
 
     /// Makes the image of coefficients.
