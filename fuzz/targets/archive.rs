@@ -6,13 +6,16 @@ use libfuzzer_sys::fuzz_target;
 
 /// Bytes of magic and version.
 const START: usize = 5;
-/// Parameters and latent values beyond which an input is left alone: one at the limits takes half a minute.
+/// Parameters, latent values and pixels of class maps beyond which an input is left alone: one at the limits takes half a minute.
 const LARGEST: usize = 1 << 13;
 
 fuzz_target!(|input: &[u8]| {
     let Some(archive) = mended(input) else { return };
     if archive::header(&archive).is_ok_and(|(architecture, clip)| {
-        architecture.graph().parameter_count() + architecture.latent_dim() * clip.samples() > LARGEST
+        let stem = architecture.table().stem;
+        let pixels = if stem.classes > 0 { stem.height * stem.width } else { 0 };
+        let of_samples = (architecture.latent_dim() + pixels) * clip.samples();
+        architecture.graph().parameter_count() + of_samples > LARGEST
     }) {
         return;
     }

@@ -21,12 +21,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("usage: archive_seeds FOLDER [PUBLIC_ARCHIVE]".into()),
     };
     let folder = Path::new(folder);
-    let names = ["archive", "archive_as_is", "foreign", "foreign_as_is"];
+    let names = ["archive", "archive_as_is", "foreign", "foreign_as_is", "maps"];
     names.iter().try_for_each(|name| fs::create_dir_all(folder.join(name)))?;
     let source = public.as_deref().map(|bytes| archive::import(bytes, "0")).transpose()?;
     for (i, (architecture, frames)) in shapes()?.into_iter().enumerate() {
         for bits in [8, 5, 2] {
-            let archive = archive::encode(&filled(architecture.clone(), frames, bits, source.as_ref())?);
+            let representation = filled(architecture.clone(), frames, bits, source.as_ref())?;
+            if let Some(maps) = &representation.maps {
+                let shape = maps.shape();
+                let mut seed =
+                    [shape.count(), shape.rows(), shape.columns(), shape.classes()].map(|n| n as u8).to_vec();
+                seed.extend(archive::encode_maps(&representation));
+                fs::write(folder.join(names[4]).join(format!("shape{i}")), seed)?;
+            }
+            let archive = archive::encode(&representation);
             for name in &names[..2] {
                 fs::write(folder.join(name).join(format!("shape{i}-{bits}bits")), &archive)?;
             }
