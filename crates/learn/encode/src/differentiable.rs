@@ -225,7 +225,7 @@ impl DifferentiableDecoder {
 #[cfg(test)]
 mod tests {
     use kernels::Level;
-    use repr::{Architecture, Head, Layer, LayerTable, Refine, Stage, Stem};
+    use repr::{Architecture, Carrier, Head, Layer, LayerTable, Refine, Residual, Stage, Stem};
 
     use super::*;
 
@@ -233,8 +233,9 @@ mod tests {
         ((i * 37 + seed * 101) % 97) as f32 / 97.0 - 0.5
     }
 
-    /// Every kind of layer: with a linear stem and two frames, and of a latent that is an image of one.
-    fn both() -> [Tensors; 2] {
+    /// Every kind of layer: with a linear stem and two frames, of a latent that is an image of one, and of class maps with carriers in
+    /// colour and grey.
+    fn all() -> [Tensors; 4] {
         let stage = |channels, upscale, kernel| Layer::Stage(Stage::new(channels, upscale, kernel));
         let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
         let layers = vec![stage(4, 2, 3), refine, stage(3, 3, 1), stage(3, 1, 3)];
@@ -246,7 +247,20 @@ mod tests {
         let layers = vec![block(4, 1, 1, false), block(3, 5, 5, false), block(2, 1, 3, true)];
         let stem = Stem { linear: false, ..Stem::new(2, 2, 3) };
         let single = LayerTable { frames: 1, head: Head::Tanh, ..LayerTable::new(12, stem, layers) };
-        [pair, single].map(|table| {
+
+        let residual =
+            |hidden, kernel, dilation, activation| Layer::Residual(Residual { hidden, kernel, dilation, activation });
+        let mapped = |classes, channels, height, width| Stem { classes, ..Stem::new(channels, height, width) };
+        let carrier = Carrier { coefficients: 2, height: 3, width: 2, channels: 3, bits: 10 };
+        let layers = vec![residual(3, 3, 2, Nonlinearity::Gelu), residual(2, 5, 8, Nonlinearity::Sin)];
+        let colour = LayerTable { carrier: Some(carrier), ..LayerTable::new(4, mapped(3, 4, 7, 9), layers) };
+        let layers = vec![residual(5, 1, 1, Nonlinearity::Gelu), stage(3, 2, 1)];
+        let grey = LayerTable {
+            carrier: Some(Carrier { coefficients: 1, channels: 1, bits: 12, ..carrier }),
+            head: Head::Tanh,
+            ..LayerTable::new(2, mapped(5, 2, 4, 5), layers)
+        };
+        [pair, single, colour, grey].map(|table| {
             let architecture = Architecture::new(table).unwrap();
             let parameters = architecture.parameters().iter().enumerate();
             let values = parameters.map(|(seed, p)| (0..p.len()).map(|i| value(seed, i)).collect()).collect();
@@ -259,20 +273,25 @@ mod tests {
         (0..tensors.architecture().latent_dim()).map(|i| 2.0 * value(seed, i)).collect()
     }
 
+    /// A class map, where there is one.
+    fn map(tensors: &Tensors) -> Vec<u8> {
+        let shape = tensors.architecture().map_shape(1).unwrap();
+        shape.map_or_else(Vec::new, |shape| {
+            (0..shape.pixels()).map(|i| ((i * 13 + i / shape.columns()) % 11 % shape.classes()) as u8).collect()
+        })
+    }
+
     #[test]
     fn frames_are_those_of_the_decoder() {
-        for tensors in both() {
+        for tensors in all() {
             let latents: Vec<Vec<f32>> =
                 (0..tensors.architecture().latents_per_sample()).map(|seed| latent(&tensors, seed)).collect();
-            let decoder = DifferentiableDecoder::new(&tensors);
+            let (decoder, map) = (DifferentiableDecoder::new(&tensors), map(&tensors));
             let found: Vec<f32> =
-                latents.iter().flat_map(|latent| decoder.forward(latent, &[]).frames().to_vec()).collect();
+                latents.iter().flat_map(|latent| decoder.forward(latent, &map).frames().to_vec()).collect();
             let network = decoder::Network::new(&tensors, (12, 18), Level::detect()).unwrap();
-            let frames = network
-                .native(decoder::SampleInput::of(&latents.concat()))
-                .unwrap()
-                .map(frames::Planes::into_data)
-                .concat();
+            let input = decoder::SampleInput { latents: &latents.concat(), map: &map, corrections: &[] };
+            let frames = network.native(input).unwrap().map(frames::Planes::into_data).concat();
             assert_eq!(found.len(), frames.len());
             let worst = found.iter().zip(&frames).map(|(a, b)| (255.0 * a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 1e-3, "{worst}");
@@ -281,15 +300,15 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        for tensors in both() {
-            let start = latent(&tensors, 7);
+        for tensors in all() {
+            let (start, map) = (latent(&tensors, 7), map(&tensors));
             let weight = |i: usize| ((i * 31 % 17) as f32 - 8.0) / 8.0;
             let loss = |tensors: &Tensors, latent: &[f32]| {
-                let trace = DifferentiableDecoder::new(tensors).forward(latent, &[]);
+                let trace = DifferentiableDecoder::new(tensors).forward(latent, &map);
                 trace.frames().iter().enumerate().map(|(i, v)| f64::from(v * weight(i))).sum::<f64>()
             };
             let chain = DifferentiableDecoder::new(&tensors);
-            let trace = chain.forward(&start, &[]);
+            let trace = chain.forward(&start, &map);
             let probe: Vec<f32> = (0..trace.frames().len()).map(weight).collect();
             let gradients = chain.backward(&trace, &probe);
             let agree = |name: &str, numeric: f64, gradient: f32, scale: f32| {

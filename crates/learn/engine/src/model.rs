@@ -46,7 +46,7 @@ pub struct Inputs<B: Backend> {
     pub latents: Tensor<B, 2>,
     /// `[n, coefficients]`, where there is a carrier.
     pub coefficients: Option<Tensor<B, 2>>,
-    /// `[n, rows, columns]`, where the decoder is fed with class maps.
+    /// `[n, rows, columns]` at the first activation's size, where the decoder is fed with class maps.
     pub maps: Option<Tensor<B, 3, Int>>,
 }
 
@@ -63,11 +63,10 @@ impl<B: Backend> Inputs<B> {
     }
 }
 
-/// Frames of the `inputs` of `n` samples: `[n, 6, height, width]`, the pair's first frame
-/// in channels 0 to 2, its second in 3 to 5, RGB in 0..1.
+/// Frames of the `inputs` of `n` samples: `[n, 6, height, width]`, the pair's first frame in channels 0 to 2, its second in 3 to 5,
+/// RGB in 0..1.
 ///
-/// `weights` must be those that [`initialize`] makes for this architecture. Where it has a carrier, `coefficients` holds that one's part of the
-/// latents, and `latents` the rest.
+/// `weights` must be those that [`initialize`] makes for this architecture.
 pub fn decode<B: DecoderOps>(architecture: &Architecture, weights: &[Tensor<B, 2>], inputs: Inputs<B>) -> Tensor<B, 4> {
     let Inputs { latents, coefficients, maps } = inputs;
     let tensors = |convolution: &Convolution| ConvWeights {
@@ -91,8 +90,12 @@ pub fn decode<B: DecoderOps>(architecture: &Architecture, weights: &[Tensor<B, 2
                 sums.sin().reshape([n, output.channels, output.height, output.width])
             }
             Operation::Classes { linear, classes } => {
-                let shape = [n, output.height, output.width];
+                let [samples, per_sample] = [n / architecture.latents_per_sample(), architecture.latents_per_sample()];
+                let shape = [samples, output.height, output.width];
                 let maps = maps.clone().unwrap_or_else(|| Tensor::zeros(shape, &x.device()));
+                // Each latent of a sample is fed with the sample's map.
+                let maps = maps.unsqueeze_dim::<4>(1).repeat_dim(1, per_sample);
+                let maps = maps.reshape([n, output.height, output.width]);
                 let inputs = ClassInputs { maps, classes: *classes, numbers: x.reshape([n, first.channels]) };
                 B::classes(inputs, tensors(linear))
             }
@@ -133,13 +136,13 @@ mod tests {
     use super::*;
     use burn_autodiff::Autodiff;
     use burn_flex::Flex;
-    use repr::{Head, Layer, LayerTable, Nonlinearity, Refine, Stage, Stem};
+    use repr::{Carrier, Head, Layer, LayerTable, Nonlinearity, Refine, Residual, Stage, Stem};
 
     use crate::parameters::Key;
 
-    /// Every kind of layer, few enough values for finite differences: with a linear stem and two frames for a latent, and of
-    /// latents that are images of one.
-    fn architectures() -> [Architecture; 2] {
+    /// Every kind of layer, few enough values for finite differences: with a linear stem and two frames for a latent, of latents
+    /// that are images of one, of class maps with a carrier in colour and a grey one, and of maps for two latents of a frame each.
+    fn architectures() -> [Architecture; 5] {
         let stage = |channels, upscale, kernel| Layer::Stage(Stage::new(channels, upscale, kernel));
         let refine = Layer::Refine(Refine { hidden: 2, dilation: 2, gain: 0.3 });
         let layers = vec![stage(4, 2, 3), stage(3, 3, 1), refine, stage(3, 1, 3)];
@@ -150,12 +153,43 @@ mod tests {
         let layers = vec![block(4, 1, 1, false), block(3, 5, 5, false), block(2, 1, 3, true)];
         let stem = Stem { linear: false, ..Stem::new(2, 2, 3) };
         let single = LayerTable { frames: 1, head: Head::Tanh, ..LayerTable::new(12, stem, layers) };
-        [pair, single].map(|table| Architecture::new(table).unwrap())
+        let residual =
+            |hidden, kernel, dilation, activation| Layer::Residual(Residual { hidden, kernel, dilation, activation });
+        let mapped = |classes, channels, height, width| Stem { classes, ..Stem::new(channels, height, width) };
+        let carrier = Carrier { coefficients: 2, height: 3, width: 2, channels: 3, bits: 10 };
+        let layers = vec![
+            residual(3, 3, 2, Nonlinearity::Gelu),
+            residual(5, 1, 1, Nonlinearity::Sin),
+            residual(2, 5, 8, Nonlinearity::Gelu),
+        ];
+        let colour = LayerTable { carrier: Some(carrier), ..LayerTable::new(4, mapped(3, 4, 7, 9), layers) };
+        let layers = vec![stage(3, 2, 1), residual(2, 3, 1, Nonlinearity::Sin)];
+        let table = LayerTable { head: Head::Tanh, ..LayerTable::new(2, mapped(5, 2, 4, 5), layers) };
+        let grey = LayerTable { carrier: Some(Carrier { coefficients: 1, channels: 1, bits: 12, ..carrier }), ..table };
+        let layers = vec![residual(2, 3, 3, Nonlinearity::Gelu)];
+        let frames = LayerTable { frames: 1, ..LayerTable::new(2, mapped(2, 2, 5, 6), layers) };
+        [pair, single, colour, grey, frames].map(|table| Architecture::new(table).unwrap())
+    }
+
+    /// The class maps of two samples, where there are any.
+    fn maps(architecture: &Architecture) -> Option<Vec<u8>> {
+        let shape = architecture.map_shape(2).unwrap()?;
+        let class = |i: usize| ((i * 13 + i / shape.columns() + i / shape.pixels()) % 11 % shape.classes()) as u8;
+        Some((0..2 * shape.pixels()).map(class).collect())
+    }
+
+    fn frames<B: DecoderOps>(architecture: &Architecture, parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 4> {
+        let latents = parameters.latents.clone();
+        let maps = maps(architecture).map(|maps| {
+            let shape = architecture.map_shape(2).unwrap().unwrap();
+            let classes: Vec<i32> = maps.into_iter().map(i32::from).collect();
+            Tensor::from_data(TensorData::new(classes, [2, shape.rows(), shape.columns()]), &latents.device())
+        });
+        decode(architecture, &parameters.weights, Inputs::new(architecture, latents, maps))
     }
 
     fn loss<B: DecoderOps>(architecture: &Architecture, parameters: &Parameters<Tensor<B, 2>>) -> Tensor<B, 1> {
-        let frames =
-            decode(architecture, &parameters.weights, Inputs::new(architecture, parameters.latents.clone(), None));
+        let frames = frames(architecture, parameters);
         let [n, c, h, w] = frames.dims();
         // A different weight for every value, so that no error cancels.
         let weights: Vec<f32> = (0..n * c * h * w).map(|i| ((i * 31 % 17) as f32 - 8.0) / 8.0).collect();
@@ -198,8 +232,7 @@ mod tests {
         let device = Default::default();
         for architecture in architectures() {
             let parameters: Parameters<Tensor<Flex, 2>> = initialize(&architecture, 2, 0.5, 5, &device);
-            let inputs = Inputs::new(&architecture, parameters.latents.clone(), None);
-            let frames = decode(&architecture, &parameters.weights, inputs);
+            let frames = frames(&architecture, &parameters);
             let (height, width) = architecture.output_size();
             assert_eq!(frames.dims(), [2, 6, height, width]);
             let frames: Vec<f32> = frames.into_data().iter().collect();
@@ -207,9 +240,14 @@ mod tests {
             let tensors = repr::Tensors::new(&architecture, values).unwrap();
             let latents: Vec<f32> = parameters.latents.clone().into_data().iter().collect();
             let network = decoder::Network::new(&tensors, (12, 18), kernels::Level::detect()).unwrap();
+            let maps = maps(&architecture).unwrap_or_default();
             let expected: Vec<f32> = latents
                 .chunks(architecture.sample_dim())
-                .flat_map(|latents| network.native(decoder::SampleInput::of(latents)).unwrap())
+                .enumerate()
+                .flat_map(|(sample, latents)| {
+                    let map = &maps[sample * maps.len() / 2..][..maps.len() / 2];
+                    network.native(decoder::SampleInput { latents, map, corrections: &[] }).unwrap()
+                })
                 .flat_map(|planes| planes.into_data())
                 .collect();
             assert_eq!(frames.len(), expected.len());

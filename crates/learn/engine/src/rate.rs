@@ -156,8 +156,10 @@ fn latent_bits(values: &[f32], sigma: f64, coder: &CoderCosts) -> (f64, Vec<f32>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use repr::{Architecture, Clip, ClipName, Layer, LayerTable, RepresentationParts, Stage, Stem};
+    use repr::{Architecture, Carrier, ClassMaps, Clip, ClipName, Layer, LayerTable, RepresentationParts, Stage, Stem};
 
     fn weights() -> Vec<f32> {
         (0..300).map(|i| (i as f32 * 0.7).sin().powi(3) * 0.4 + ((i * 37) % 11) as f32 * 0.01).collect()
@@ -221,22 +223,31 @@ mod tests {
         }
     }
 
-    /// A small decoder's parameters, the representation they round to and the coder's word on it.
-    fn coded() -> (Values, Vec<Key>, CoderCosts, Representation) {
-        let stage = Layer::Stage(Stage::new(3, 2, 3));
-        let stem = Stem::new(4, 2, 3);
-        let architecture = Architecture::new(LayerTable::new(3, stem, vec![stage])).unwrap();
+    /// A small decoder's parameters, the representation they round to and the coder's word on it: of latents alone, and of class
+    /// maps and a carrier of two coefficients of 10 bits.
+    fn coded() -> [(Values, Vec<Key>, CoderCosts, Representation); 2] {
+        let layers = vec![Layer::Stage(Stage::new(3, 2, 3))];
+        let stem = Stem { classes: 3, ..Stem::new(4, 2, 3) };
+        let carrier = Some(Carrier { coefficients: 2, height: 2, width: 2, channels: 1, bits: 10 });
+        let mapped = LayerTable { carrier, ..LayerTable::new(3, stem, layers.clone()) };
+        [LayerTable::new(3, Stem::new(4, 2, 3), layers), mapped].map(coded_of)
+    }
+
+    fn coded_of(table: LayerTable) -> (Values, Vec<Key>, CoderCosts, Representation) {
+        let architecture = Architecture::new(table).unwrap();
         let clip = Clip::new(ClipName::new("clip").unwrap(), 20, 8, 12).unwrap();
         let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) * 0.01;
         let list = architecture.parameters().iter();
         let weights: Vec<Vec<f32>> = list.map(|parameter| (0..parameter.len()).map(value).collect()).collect();
         let parameters = weights.iter().map(|values| repr::quantize_tensor("t", values, 6).unwrap()).collect();
         let latents: Vec<f32> = (0..30).map(value).collect();
-        let quantized = repr::quantize_latents(&latents, &[8; 3]).unwrap();
+        let quantized = repr::quantize_latents(&latents, &architecture.latent_bits()).unwrap();
         let values = Parameters { weights, log_steps: None, latents };
         let keys = Key::all(&architecture, false);
+        let maps = architecture.map_shape(10).unwrap();
+        let maps = maps.map(|shape| Arc::new(ClassMaps::new(shape, vec![1; 10 * shape.pixels()]).unwrap()));
         let sidecar = repr::Sidecar::default();
-        let parts = RepresentationParts { architecture, clip, parameters, latents: quantized, sidecar, maps: None };
+        let parts = RepresentationParts { architecture, clip, parameters, latents: quantized, sidecar, maps };
         let representation = Representation::new(parts).unwrap();
         let costs = CoderCosts::of(&representation);
         (values, keys, costs, representation)
@@ -244,33 +255,53 @@ mod tests {
 
     #[test]
     fn a_narrow_width_gives_what_the_coder_charges() {
-        let (values, keys, costs, representation) = coded();
-        let (found, gradients) = bits(&values, &keys, 6, 0.02, Some(&costs));
-        let charged: f64 = archive::cost(&representation).iter().sum();
-        let steps = 32.0 * (representation.parameters.len() + 6) as f64;
-        assert!(found < charged && found > charged - 2.0 * steps, "{found} of {charged}");
-        assert!(keys.iter().all(|&key| gradients.get(key).is_some_and(Option::is_some)));
+        for (values, keys, costs, representation) in coded() {
+            let (found, gradients) = bits(&values, &keys, 6, 0.02, Some(&costs));
+            let charged: f64 = archive::cost(&representation).iter().sum();
+            let steps = 32.0 * (representation.parameters.len() + 6) as f64;
+            assert!(found < charged && found > charged - 2.0 * steps, "{found} of {charged}");
+            assert!(keys.iter().all(|&key| gradients.get(key).is_some_and(Option::is_some)));
+        }
     }
 
     #[test]
     fn the_gradient_by_the_coder_agrees_with_finite_differences() {
-        let (values, keys, costs, _) = coded();
-        let (_, gradients) = bits(&values, &keys, 6, 0.3, Some(&costs));
-        for &key in &keys {
-            let list = values.get(key).unwrap();
-            let largest = list.iter().fold(0f32, |m, v| m.max(v.abs()));
-            // Not those that make the grid.
-            for i in (0..list.len()).step_by(7).filter(|&i| list[i].abs() < 0.9 * largest) {
-                let at = |delta: f32| {
-                    let mut moved = values.clone();
-                    moved.get_mut(key).unwrap()[i] += delta;
-                    bits(&moved, &keys, 6, 0.3, Some(&costs)).0
-                };
-                let numeric = (at(1e-4) - at(-1e-4)) / 2e-4;
-                let found = f64::from(gradients.get(key).unwrap().as_ref().unwrap()[i]);
-                assert!((numeric - found).abs() < 0.02 * numeric.abs() + 2.0, "{key:?} {i}: {found} against {numeric}");
+        for (values, keys, costs, _) in coded() {
+            let (_, gradients) = bits(&values, &keys, 6, 0.3, Some(&costs));
+            for &key in &keys {
+                let list = values.get(key).unwrap();
+                let largest = list.iter().fold(0f32, |m, v| m.max(v.abs()));
+                // Not those that make the grid.
+                for i in (0..list.len()).step_by(7).filter(|&i| list[i].abs() < 0.9 * largest) {
+                    // Steps of latents are finer, those of coefficients more so.
+                    let move_by = if key == Key::Latents { 2e-5 } else { 1e-4 };
+                    let at = |delta: f32| {
+                        let mut moved = values.clone();
+                        moved.get_mut(key).unwrap()[i] += delta;
+                        bits(&moved, &keys, 6, 0.3, Some(&costs)).0
+                    };
+                    let numeric = (at(move_by) - at(-move_by)) / (2.0 * f64::from(move_by));
+                    let found = f64::from(gradients.get(key).unwrap().as_ref().unwrap()[i]);
+                    let error = (numeric - found).abs();
+                    assert!(error < 0.02 * numeric.abs() + 2.0, "{key:?} {i}: {found} against {numeric}");
+                }
             }
         }
+    }
+
+    /// A coefficient's level costs what its first eight bits do and the two behind them: within those, nothing pulls.
+    #[test]
+    fn coefficients_are_pulled_by_the_bits_that_are_predicted() {
+        let [_, (values, keys, costs, representation)] = coded();
+        let (_, gradients) = bits(&values, &keys, 6, 0.3, Some(&costs));
+        let gradient = gradients.latents.unwrap();
+        assert_eq!(representation.architecture.latent_bits(), [8, 10, 10]);
+        let inner: Vec<f32> = (0..30)
+            .filter(|i| i % 3 > 0 && matches!(representation.latents.values[*i] % 4, 1 | 2))
+            .map(|i| gradient[i])
+            .collect();
+        assert!(inner.len() > 5 && inner.iter().all(|slope| slope.abs() < 1e-3), "{inner:?}");
+        assert!(gradient.iter().step_by(3).any(|slope| slope.abs() > 1e-3), "{gradient:?}");
     }
 
     #[test]
