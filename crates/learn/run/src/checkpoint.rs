@@ -207,12 +207,12 @@ impl Checkpoint {
     }
 
     /// The moving average, quantized: parameters as they were trained to be, with the checkpoint's own bits and learned steps, or
-    /// plainly to `bits` where some are given; latents to 8 bits.
+    /// plainly to `bits` where some are given; latents to those of the architecture. Class maps are decoded, which takes its time.
     pub fn quantize(&self, bits: Option<u8>) -> Result<Representation, UnquantizableError> {
         let Metadata { architecture, clip, bits: trained, .. } = &self.metadata;
         let shape = architecture.map_shape(clip.samples())?;
-        // What cannot be read is missed by whoever puts the parts together.
-        let maps = shape.and_then(|shape| maps::decode(&self.maps, &shape).ok()).map(Arc::new);
+        let maps = shape.map(|shape| maps::decode(&self.maps, &shape)).transpose();
+        let maps = maps.map_err(|_| UnquantizableError::Maps)?.map(Arc::new);
         self.average.quantize(architecture, clip, maps, *trained, bits)
     }
 
@@ -245,7 +245,7 @@ impl Checkpoint {
                 views.push((format!("{prefix}/{name}"), view));
             }
         }
-        if !self.maps.is_empty() {
+        if self.metadata.architecture.table().stem.classes > 0 {
             let view = TensorView::new(Dtype::U8, vec![self.maps.len()], &self.maps);
             views.push((MAPS_KEY.to_string(), view.map_err(|e| invalid(e.to_string()))?));
         }
@@ -275,10 +275,13 @@ impl Checkpoint {
         let metadata = Metadata::from_json(json).map_err(invalid)?;
 
         let mut groups: [Group; GROUPS.len()] = Default::default();
-        let mut maps = Arc::default();
+        let mut maps: Option<Arc<[u8]>> = None;
         for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
-            if name == MAPS_KEY && view.dtype() == Dtype::U8 {
-                maps = view.data().into();
+            if name == MAPS_KEY {
+                if view.dtype() != Dtype::U8 {
+                    return Err(invalid(format!("{name} are not bytes")));
+                }
+                maps = Some(view.data().into());
             }
             let Some((prefix, name)) = name.split_once('/') else { continue };
             let Some(group) = GROUPS.iter().position(|known| *known == prefix) else { continue };
@@ -290,6 +293,12 @@ impl Checkpoint {
         }
         if groups[0].is_empty() {
             return Err(invalid("it holds no tensors under ema/".into()));
+        }
+        let mapped = metadata.architecture.map_shape(metadata.clip.samples());
+        match (mapped.map_err(|error| invalid(error.to_string()))?, &maps) {
+            (Some(_), None) => return Err(invalid("it holds no class maps, which its decoder is fed with".into())),
+            (None, Some(_)) => return Err(invalid("it holds class maps, and its decoder is fed with none".into())),
+            _ => {}
         }
         let layout = Layout::of(&metadata);
         let [average, weights, first, second, rated] = groups;
@@ -304,7 +313,7 @@ impl Checkpoint {
             let rated = if rated.is_empty() { None } else { Some(whole(rated)?) };
             Some(Rest { weights, moments, rated })
         };
-        Ok(Self { metadata, average, maps, rest })
+        Ok(Self { metadata, average, maps: maps.unwrap_or_default(), rest })
     }
 }
 

@@ -10,7 +10,7 @@ use metric::StackError;
 use onnx_burn::OnnxError;
 use recipe::RecipeError;
 use report::ReportError;
-use repr::RepresentationError;
+use repr::{RepresentationError, limits};
 use solve::SolveError;
 use thiserror::Error;
 
@@ -87,6 +87,23 @@ pub enum RunError {
         /// What it holds.
         found: &'static str,
     },
+    /// The clip's class maps hold classes that the decoder is not fed with.
+    #[error(
+        "SegNet sees classes 0 to {} in the clip, decoder.stem.classes is {expected}; give as many as SegNet has, at most {}",
+        .found - 1,
+        limits::CLASSES
+    )]
+    OtherClasses {
+        /// Classes in the clip, up to the highest one.
+        found: usize,
+        /// Those of the decoder.
+        expected: usize,
+    },
+    /// The clip's class maps are of one class.
+    #[error(
+        "SegNet sees one class alone in {0}, so that its class maps say nothing; give another SegNet, or a decoder without classes"
+    )]
+    OneClass(String),
     /// The clip holds no frames.
     #[error("{0} holds no frames; give another clip")]
     NoFrames(String),

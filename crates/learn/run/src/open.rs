@@ -84,11 +84,11 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
     if let Some(checkpoint) = &before {
         check_identity(checkpoint, folder, &clip, &identity, observer)?;
     }
+    let maps = class_maps(recipe, &dataset)?;
     if new {
         output::write_whole(folder.config(), config.as_bytes())?;
     }
     lock.keep();
-    let maps = class_maps(recipe, &dataset)?;
     let setup = Setup {
         maps: maps.clone(),
         architecture: recipe.decoder().clone(),
@@ -113,7 +113,14 @@ pub(crate) fn open<B: AutodiffBackend + Ops>(
 fn class_maps(recipe: &Recipe, dataset: &Dataset) -> Result<Option<Arc<ClassMaps>>, RunError> {
     let originals = dataset.originals().unwrap_or_default();
     let Some(shape) = recipe.decoder().map_shape(originals.len())? else { return Ok(None) };
-    let values = originals.iter().flat_map(|original| original.classes.iter().copied()).collect();
+    let values: Vec<u8> = originals.iter().flat_map(|original| original.classes.iter().copied()).collect();
+    let (found, expected) = (values.iter().max().map_or(0, |&class| usize::from(class) + 1), shape.classes());
+    if found == 1 {
+        return Err(RunError::OneClass(dataset.info().name.to_string()));
+    }
+    if found > expected {
+        return Err(RunError::OtherClasses { found, expected });
+    }
     Ok(Some(Arc::new(ClassMaps::new(shape, values)?)))
 }
 

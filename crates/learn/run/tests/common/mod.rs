@@ -8,7 +8,6 @@ use dataset::{Dataset, DatasetInfo};
 use evaluate::Evaluation;
 use frames::RgbFrame;
 use metric::PerceptionStack;
-use perception::Evaluators;
 use recipe::Recipe;
 use recipe::tables::{ClipTable, LossTable, RecipeTable, StageTable, TrainingTable};
 use report::RunFolder;
@@ -88,7 +87,7 @@ pub fn run_on(
     device: Device,
     table: &RecipeTable,
     dataset: &Dataset,
-    evaluators: Option<&mut Evaluators>,
+    evaluators: Option<&mut dyn PerceptionStack>,
     folder: &RunFolder,
     resume: bool,
     watch: &mut Watch,
