@@ -127,7 +127,7 @@ def main():
         for coder, row in zip(found, rows):
             told = figures(coder, maps, shape, arguments.kept)
             print(f"{file.stem}, {coder.name}: {told}", file=sys.stderr, flush=True)
-            row += [told["bytes"], *(f"{speed:.3g}" for speed in told["speeds"])]
+            row += [told["bytes"], *(f"{speed:.{2 if speed < 100 else 0}f}" for speed in told["speeds"])]
         learned += learned_rows(file, shape, rows[0][-3])
     print(table(head, rows), end="")
     if learned:
