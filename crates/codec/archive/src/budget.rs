@@ -38,9 +38,9 @@ pub struct Share {
     pub values: usize,
     /// Bytes it takes; a fraction, since all of them share one range coder.
     pub bytes: f64,
-    /// Bytes that its integers would take at their order-0 entropy, the histogram known beforehand (for latents and coefficients: of the
-    /// differences in time, modulo 65536, per dimension; for the sidecar: of target and amount, the samples
-    /// known). A coder that learns cannot quite reach it, one that finds dependences can fall below.
+    /// Bytes that its integers would take at their order-0 entropy, the histogram known beforehand (for latents and coefficients: of
+    /// the differences in time, modulo 65536, per dimension; for the sidecar: of target and amount, the samples known). A coder
+    /// that learns cannot quite reach it, one that finds dependences can fall below.
     pub entropy_bytes: f64,
 }
 
@@ -61,8 +61,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// `costs` are the bits of each tensor, of the latents, of the coefficients and of the sidecar, `maps` the bytes of the class maps; whatever is left of
-    /// the archive is framing.
+    /// `costs` are the bits of each tensor, of the latents, of the coefficients and of the sidecar, `maps` the bytes of the class maps;
+    /// whatever is left of the archive is framing.
     pub(crate) fn new(
         bytes: usize,
         header: usize,

@@ -3,7 +3,7 @@
 //! Latents of consecutive pairs are a vector autoregressive process with much noise: a slow drift, what repeats with the
 //! road (lane marks pass at a steady pace), and innovations that the dimensions share. One autoregression serves all
 //! dimensions; a second regression takes out of its innovations what those of the last pairs and of the dimensions before
-//! tell about them.
+//! tell about them. A carrier's coefficients are coded in the same way, behind the others.
 
 use std::ops::Range;
 

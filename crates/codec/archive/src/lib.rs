@@ -7,7 +7,7 @@
 //!
 //! Inside, three things are kept apart:
 //!
-//! - the container (`header`): magic, version, length, layer table, clip, checksum;
+//! - the container (`header`): magic, version, length, layer table, clip, class maps (which crate [`maps`] codes), checksum;
 //! - the model (`payload` with `tensors`, `latents` and `sidecar`, made of `adaptive`, `regression`, `levels` and
 //!   `family_mixer`): which value comes when, and how likely each of its bits is;
 //! - the coder (crate [`mixing`]): writes those bits, reads them, or counts what they cost. The model is generic over it, so the
@@ -77,8 +77,8 @@ pub fn encode_beside(representation: &Representation, maps: &[u8]) -> Vec<u8> {
     header::join(&representation.architecture, &representation.clip, maps, &coder.finish())
 }
 
-/// Bits that each tensor, in order, then the latents, then a carrier's coefficients where there is one, then the sidecar would take in an archive; the class maps aside. Writes
-/// nothing: this is what a search asks before it changes a value.
+/// Bits that each tensor, in order, then the latents, then a carrier's coefficients where there is one, then the sidecar would take in
+/// an archive; the class maps aside. Writes nothing: this is what a search asks before it changes a value.
 pub fn cost(representation: &Representation) -> Vec<f64> {
     let (mut costs, mut counted) = (Vec::new(), 0.0);
     let after = |counter: &mut Counter| costs.push(counter.bits - std::mem::replace(&mut counted, counter.bits));

@@ -1,4 +1,5 @@
-//! What lies behind the header: every tensor, then the latents, a carrier's coefficients apart, then the sidecar, in one range-coded run of bits.
+//! What lies behind header and class maps: every tensor, then the latents, a carrier's coefficients behind the others, then the sidecar,
+//! in one range-coded run of bits.
 //!
 //! [`code`] walks a representation's parts and passes each value through the coder, putting back what the coder returns. A
 //! writing or counting coder returns what it got; a reading one fills in what the archive says.
@@ -10,8 +11,8 @@ use crate::tensors::TensorModel;
 use crate::value::ValueCoder;
 use crate::{latents, sidecar};
 
-/// Codes the whole payload; `after` is called behind each tensor, in order, behind the latents, behind a carrier's coefficients where
-/// there is a carrier, and behind the sidecar.
+/// Codes the whole payload; `after` is called behind each tensor, in order, behind the latents, behind a carrier's coefficients
+/// where there is a carrier, and behind the sidecar.
 ///
 /// The parts must have the numbers of values that their architecture and clip say, except that the steps of a tensor to be read
 /// may have any number.

@@ -1,9 +1,11 @@
 //! From a representation to frames, on the CPU, through [`kernels`]: what `inflate`, `encode` and the evaluations during
 //! training all run.
 //!
-//! - [`Network`]: an architecture with its parameters; makes the two frames of a sample from its latents. The parameters may
-//!   come from anywhere, so that training can look at weights that are not quantized.
-//! - [`Decoder`]: a [`repr::Representation`]: the network, quantized, with the latents, the sidecar and the size of its clip.
+//! - [`Network`]: an architecture with its parameters; makes the two frames of a sample from its latents and, where it is fed with
+//!   one, its class map ([`SampleInput`]). The parameters may come from anywhere, so that training can look at weights that are not
+//!   quantized.
+//! - [`Decoder`]: a [`repr::Representation`]: the network, quantized, with the latents, the class maps, the sidecar and the size of
+//!   its clip.
 //! - [`in_order`]: works on many samples at once and hands the results on in order, in bounded memory.
 //!
 //! The same input gives the same bytes on every machine, see [`kernels`].

@@ -89,9 +89,8 @@ pub enum Operation {
     },
 }
 
-/// What makes the first frame of a pair, see [`Carrier`]: `linear(coefficients)`, `[3, height, width]` in row-major order, or one channel for
-/// all three, enlarged;
-/// RGB is 127.5 plus 255 times that.
+/// What makes the first frame of a pair, see [`Carrier`]: `linear(coefficients)`, `[3, height, width]` in row-major order, or one
+/// channel for all three, enlarged; RGB is 127.5 plus 255 times that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CarrierNode {
     /// From the last values of a latent; the bias is the base image.

@@ -7,7 +7,7 @@
 //! - [`Representation`]: quantized parameters and latents with the [`Clip`] they stand for and a [`Sidecar`] of corrections, what
 //!   an archive holds; made of [`RepresentationParts`] that fit together.
 //! - [`quantize_tensor`], [`quantize_to_step`], [`quantize_latents`]: from floats to integers on a grid.
-//! - [`ClassMaps`]: what a segmentation network sees in each sample.
+//! - [`ClassMaps`]: what a segmentation network sees in each sample; part of a representation whose decoder is fed with it.
 //! - [`limits`]: what no architecture or representation goes beyond.
 //!
 //! What has a constructor that returns a result is valid from then on. Nothing here reads files or computes frames.

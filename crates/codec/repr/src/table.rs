@@ -1,5 +1,6 @@
-//! The layer table: latent -> stem -> layers -> one RGB head per frame of the latent. Its rows are what recipes, checkpoints and
-//! archives hold; what they mean together, and whether they can be, is for [`Architecture`](crate::Architecture) to say.
+//! The layer table: latent, or latent and class map, -> stem -> layers -> one RGB head per frame of the latent, or a carrier for the
+//! first. Its rows are what recipes, checkpoints and archives hold; what they mean together, and whether they can be, is for
+//! [`Architecture`](crate::Architecture) to say.
 
 use kernels::Nonlinearity;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub const FRAMES_PER_SAMPLE: usize = 2;
 ///   -- layers in order -> [c, height, width]
 ///   -- one 3x3 convolution per frame -- 255 * sigmoid -> frames x [3, height, width], RGB in [0, 255]
 /// ```
+///
+/// With [`classes`](Stem::classes) the linear layer is one at each pixel of a class map, without the sine; with a carrier the first
+/// frame has no convolution.
 ///
 /// Keys that have their default are not written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

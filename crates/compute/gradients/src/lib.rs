@@ -1,8 +1,8 @@
 //! What training runs on the processor: fused operations on whole batches, forward and backward. No automatic differentiation,
 //! no I/O.
 //!
-//! - the decoder's layers: [`ClassesShape`], [`StageShape`], [`RefineShape`], [`ResidualShape`], [`HeadsShape`], [`CarrierShape`], with parameters as [`Weights`] and
-//!   [`WeightGradients`];
+//! - the decoder's layers: [`ClassesShape`], [`StageShape`], [`RefineShape`], [`ResidualShape`], [`HeadsShape`], [`CarrierShape`],
+//!   with parameters as [`Weights`] and [`WeightGradients`];
 //! - its frames' way into the evaluators: [`RoundTrip`], [`Yuv6`];
 //! - the loss behind one: [`Segmentation`], of a [`PixelLoss`];
 //! - the evaluators themselves, networks whose weights never change: [`frozen`].

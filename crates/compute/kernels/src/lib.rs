@@ -1,9 +1,9 @@
 //! The decoder's arithmetic on the processor: what `inflate` runs. Fixed arithmetic, no I/O, nothing about architectures or
 //! files, no allocation while running.
 //!
-//! - layers: [`Linear`], [`Classes`], [`Conv`], [`Upsample`], [`residual_sin_row`], [`sum_row`], [`end_row`], [`rgb_row`],
-//!   [`copy_row`], [`Carrier`]; [`sin`], [`gelu`] and [`sigmoid255`]
-//!   of single values; [`Nonlinearity`] and [`Skip`], the choices that layers have;
+//! - layers: [`Linear`], [`Classes`] (of a class map), [`Conv`], [`Upsample`], [`residual_sin_row`], [`sum_row`], [`end_row`],
+//!   [`rgb_row`], [`copy_row`]; [`Carrier`], a frame from a few coefficients; [`sin`], [`gelu`] and [`sigmoid255`] of single values;
+//!   [`Nonlinearity`] and [`Skip`], the choices that layers have;
 //! - the way to the clip's size and to bytes: [`Bicubic`], whose weights are [`taps`];
 //! - rows, of which everything consists: [`Rows`], [`RowMut`], [`Aligned`], [`row_stride`], [`MARGIN`];
 //! - instructions: [`Level`], and [`simd`] with [`math`] for kernels that are written elsewhere.

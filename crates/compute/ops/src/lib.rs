@@ -1,8 +1,8 @@
 //! The operations that training needs of a burn backend: traits with tensors of the device in and out, what they mean, and who
 //! runs them.
 //!
-//! - [`DecoderOps`]: the decoder's layers; [`MetricOps`]: the way from its frames to the evaluators and to a loss;
-//!   [`FrozenOps`]: the [operations](frozen::Op) of networks whose weights never change. [`Ops`] is all of them.
+//! - [`DecoderOps`]: the decoder's layers, its carrier among them; [`MetricOps`]: the way from its frames to the evaluators and to
+//!   a loss; [`FrozenOps`]: the [operations](frozen::Op) of networks whose weights never change. [`Ops`] is all of them.
 //! - [`composed`]: what each operation means, out of burn's own, on any device and differentiable there.
 //! - The processor's implementations run the kernels of [`gradients`], one autodiff node each; tests hold both together.
 //!

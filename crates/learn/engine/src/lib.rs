@@ -1,8 +1,9 @@
 //! Training, a step at a time: the decoder as burn operations, losses, optimizers, quantization-aware training. It knows no paths
 //! and no files, and no device before one is given.
 //!
-//! - [`Engine`]: a model in training. [`Engine::begin`] a stage, [`Engine::step`] on a [`Batch`] gives [`Figures`];
-//!   [`Engine::state`] and [`Engine::average`] are what checkpoints and archives are made of.
+//! - [`Engine`]: a model in training, made of a [`Setup`], class maps among it where the decoder is fed with them.
+//!   [`Engine::begin`] a stage, [`Engine::step`] on a [`Batch`] gives [`Figures`]; [`Engine::state`] and [`Engine::average`] are what
+//!   checkpoints and archives are made of.
 //! - [`Parameters`], [`Key`]: all that is learned, tensor by tensor; on the host [`Parameters::quantize`] makes a
 //!   [`repr::Representation`] of them.
 //! - [`FrozenEvaluators`]: the networks that stages may ask; terms that ask them cannot be built without.
