@@ -59,8 +59,8 @@ impl Busy {
         }
     }
 
-    /// Codes the class of a pixel, which is not `excluded`, and returns it.
-    pub fn code(
+    /// Codes the class of a pixel, which is not `excluded`, and returns it. Learns nothing from it unless it is to `LEARN`.
+    pub fn code<const LEARN: bool>(
         &mut self,
         coder: &mut impl BitCoder,
         pixel: &Pixel<'_>,
@@ -101,14 +101,14 @@ impl Busy {
                 continue;
             }
             let question = Question { class: candidate, rank, first };
-            if self.ask(coder, &contexts, question, class == candidate)? {
+            if self.ask::<LEARN>(coder, &contexts, question, class == candidate)? {
                 break candidate;
             }
             out[usize::from(candidate)] = true;
             first = first.or(Some(candidate));
             rank += 1;
         };
-        if !candidates.contains(found) {
+        if LEARN && !candidates.contains(found) {
             let known = &mut self.strangers[usize::from(likeliest)];
             known.retain(|&class| class != found);
             known.insert(0, found);
@@ -125,7 +125,7 @@ impl Busy {
 
     /// Codes the answer to one question.
     #[inline(always)]
-    fn ask(
+    fn ask<const LEARN: bool>(
         &mut self,
         coder: &mut impl BitCoder,
         contexts: &Contexts<'_>,
@@ -159,6 +159,9 @@ impl Busy {
         let p = Probability::clamped((2 * squash(odds) + refined) >> 2);
 
         let yes = coder.code(yes, p)?;
+        if !LEARN {
+            return Ok(yes);
+        }
 
         self.refiners.iter_mut().for_each(|refiner| refiner.learn(yes));
         self.last.learn(&mixed, yes, RATES.1);

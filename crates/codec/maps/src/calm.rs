@@ -43,9 +43,14 @@ impl Calm {
         }
     }
 
-    /// Codes whether a pixel is of the class that its neighbours are of.
+    /// Codes whether a pixel is of the class that its neighbours are of. Learns nothing from it unless it is to `LEARN`.
     #[inline(always)]
-    pub fn code(&mut self, coder: &mut impl BitCoder, pixel: &Pixel<'_>, same: bool) -> Result<bool, Corrupt> {
+    pub fn code<const LEARN: bool>(
+        &mut self,
+        coder: &mut impl BitCoder,
+        pixel: &Pixel<'_>,
+        same: bool,
+    ) -> Result<bool, Corrupt> {
         let Pixel { now, before, at, .. } = *pixel;
         let class = pixel.now(-1, 0);
         // Around the five of the map before, as bits: is it of the class?
@@ -62,7 +67,9 @@ impl Calm {
             let place = (usize::from(class) % CLASSES * (usize::from(LONGEST) + 1) + usize::from(pixel.age)) * DEPTHS;
             let estimate = &mut self.deep[place + depth];
             let same = coder.code(same, Probability::clamped(estimate.get().into()))?;
-            estimate.learn(same, Estimate::MOST);
+            if LEARN {
+                estimate.learn(same, Estimate::MOST);
+            }
             return Ok(same);
         }
         let n = |dx, dy| pixel.now(dx, dy);
@@ -94,8 +101,10 @@ impl Calm {
         let sets = [runs([0, 0, pr, pd]) as usize, beside as usize * 8 + cross.count_ones() as usize];
         let odds = self.mixers.iter_mut().zip(sets).map(|(mixer, set)| mixer.mix(&inputs, set)).sum::<i32>() / 2;
         let same = coder.code(same, Probability::clamped(squash(odds)))?;
-        self.mixers.iter_mut().for_each(|mixer| mixer.learn(&inputs, same, RATE));
-        places.iter().for_each(|&place| self.tables[place].learn(same, Estimate::MOST));
+        if LEARN {
+            self.mixers.iter_mut().for_each(|mixer| mixer.learn(&inputs, same, RATE));
+            places.iter().for_each(|&place| self.tables[place].learn(same, Estimate::MOST));
+        }
         Ok(same)
     }
 }

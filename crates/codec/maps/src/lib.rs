@@ -27,11 +27,13 @@ mod memory;
 mod model;
 mod pixel;
 mod plane;
+mod prices;
 
 use mixing::{BitCoder, Corrupt, Counter, Decoder, Encoder};
 use repr::{ClassMaps, MapShape};
 
 use model::Model;
+pub use prices::{MapPrices, Prices};
 
 /// Codes all maps of a shape and returns their pixels. `source` are the pixels, `[count, rows, columns]`; a reading coder takes
 /// none. `after` is called behind each map.

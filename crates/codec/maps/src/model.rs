@@ -11,6 +11,39 @@ use crate::plane::{LONGEST, Plane};
 /// Most pixels that memory is set aside for before they have been read.
 const MOST_RESERVED: usize = 1 << 24;
 
+/// All that is learned of pixels.
+pub(crate) struct Learned {
+    calm: Calm,
+    busy: Busy,
+}
+
+impl Learned {
+    /// Nothing is known of maps of a shape.
+    fn new(shape: &MapShape) -> Self {
+        let pixels = shape.count() * shape.pixels();
+        Self { calm: Calm::new(pixels), busy: Busy::new(shape.classes(), pixels) }
+    }
+
+    /// Codes a pixel and returns its class. Learns nothing from it unless it is to `LEARN`.
+    #[inline(always)]
+    pub fn code<const LEARN: bool>(
+        &mut self,
+        coder: &mut impl BitCoder,
+        pixel: &Pixel<'_>,
+        class: u8,
+    ) -> Result<u8, Corrupt> {
+        let mut excluded = None;
+        if pixel.is_calm() {
+            let left = pixel.now(-1, 0);
+            if self.calm.code::<LEARN>(coder, pixel, class == left)? {
+                return Ok(left);
+            }
+            excluded = Some(left);
+        }
+        self.busy.code::<LEARN>(coder, pixel, excluded, class)
+    }
+}
+
 /// All that is learned of the maps so far.
 pub(crate) struct Model {
     shape: MapShape,
@@ -18,22 +51,24 @@ pub(crate) struct Model {
     planes: [Plane; 3],
     /// For how many maps a pixel has been of its class, up to [`LONGEST`].
     ages: Vec<u8>,
-    calm: Calm,
-    busy: Busy,
+    learned: Learned,
 }
 
 impl Model {
     /// Nothing is known.
     pub fn new(shape: &MapShape) -> Self {
-        let pixels = shape.count() * shape.pixels();
         let plane = || Plane::new(shape.rows(), shape.columns());
         Self {
             shape: *shape,
             planes: [plane(), plane(), plane()],
             ages: vec![0; shape.pixels()],
-            calm: Calm::new(pixels),
-            busy: Busy::new(shape.classes(), pixels),
+            learned: Learned::new(shape),
         }
+    }
+
+    /// What was learned of pixels, the maps forgotten.
+    pub fn into_learned(self) -> Learned {
+        self.learned
     }
 
     /// Codes the next map, whose pixels are the first of `source`, and appends it to `values`.
@@ -59,16 +94,7 @@ impl Model {
                 }
                 let pixel = Pixel { now, before, earlier, at, y, x, rows, run, age };
                 let class = source.get(y * columns + x).copied().unwrap_or(0);
-                let left = pixel.now.at(at, -1, 0);
-                let mut excluded = None;
-                if pixel.is_calm() {
-                    if self.calm.code(coder, &pixel, class == left)? {
-                        now.set(at, left);
-                        continue;
-                    }
-                    excluded = Some(left);
-                }
-                let class = self.busy.code(coder, &pixel, excluded, class)?;
+                let class = self.learned.code::<true>(coder, &pixel, class)?;
                 now.set(at, class);
             }
             now.end_row(y);

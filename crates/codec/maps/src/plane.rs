@@ -10,6 +10,7 @@ pub(crate) const LONGEST: u8 = 15;
 /// For each pixel it says how many pixels there are from it on, itself included, of the same class to the right and to the left, as
 /// soon as its row is whole; upwards likewise; downwards once the map is whole. Each is at most [`LONGEST`], and goes on beyond the
 /// edges of the map.
+#[derive(Clone)]
 pub(crate) struct Plane {
     rows: usize,
     columns: usize,
@@ -31,6 +32,19 @@ impl Plane {
         let len = (rows + 2 * PAD) * (columns + 2 * PAD);
         let full = || vec![LONGEST; len];
         Self { rows, columns, values: vec![0; len], right: full(), left: full(), up: full(), down: full() }
+    }
+
+    /// The map of these pixels behind the map `before`, all its rows whole.
+    pub fn of(values: &[u8], before: &Self) -> Self {
+        let mut plane = Self::new(before.rows, before.columns);
+        plane.begin(before);
+        for (y, row) in values.chunks_exact(before.columns).enumerate() {
+            plane.begin_row(y);
+            let first = plane.row(y);
+            plane.values[first..][..row.len()].copy_from_slice(row);
+            plane.end_row(y);
+        }
+        plane
     }
 
     /// Distance between rows.
@@ -135,6 +149,30 @@ impl Plane {
         }
         for at in (0..self.values.len() - stride).rev() {
             self.down[at] = run(self.values[at] == self.values[at + stride], self.down[at + stride]);
+        }
+    }
+
+    /// Changes a pixel of a map whose rows are whole, one that is not at an edge.
+    pub fn change(&mut self, y: usize, x: usize, class: u8) {
+        let (stride, at) = (self.stride(), self.row(y) + x);
+        self.values[at] = class;
+        let row = self.row(y) - PAD;
+        let reach = usize::from(LONGEST);
+        for at in (row.max(at.saturating_sub(reach))..=at).rev() {
+            self.right[at] = run(self.values[at] == self.values[at + 1], self.right[at + 1]);
+        }
+        for at in at..=(at + reach).min(row + stride - 1) {
+            self.left[at] = run(self.values[at] == self.values[at - 1], self.left[at - 1]);
+        }
+        let bottom = self.row(self.rows);
+        for at in (at..bottom).step_by(stride).take(reach + 1) {
+            self.up[at] = run(self.values[at] == self.values[at - stride], self.up[at - stride]);
+        }
+        let mut here = at;
+        for _ in 0..=reach {
+            self.down[here] = run(self.values[here] == self.values[here + stride], self.down[here + stride]);
+            let Some(above) = here.checked_sub(stride) else { break };
+            here = above;
         }
     }
 }
