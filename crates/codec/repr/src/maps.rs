@@ -56,6 +56,14 @@ impl MapShape {
     pub fn pixels(&self) -> usize {
         self.rows * self.columns
     }
+
+    /// Checks that there are such classes.
+    fn check(&self, values: &[u8]) -> Result<(), RepresentationError> {
+        match values.iter().find(|&&class| usize::from(class) >= self.classes) {
+            None => Ok(()),
+            Some(class) => invalid(format!("class {class} in a map of {} classes", self.classes)),
+        }
+    }
 }
 
 /// Class maps of a clip: a class for each pixel, below the number of classes.
@@ -72,10 +80,8 @@ impl ClassMaps {
         if values.len() != expected {
             return invalid(format!("class maps of {} pixels, their shape has {expected}", values.len()));
         }
-        match values.iter().find(|&&class| usize::from(class) >= shape.classes) {
-            None => Ok(Self { shape, values }),
-            Some(class) => invalid(format!("class {class} in a map of {} classes", shape.classes)),
-        }
+        shape.check(&values)?;
+        Ok(Self { shape, values })
     }
 
     /// Their number, size and classes.
@@ -91,6 +97,17 @@ impl ClassMaps {
     /// Map `index`, `[rows, columns]`, or nothing past the last one.
     pub fn map(&self, index: usize) -> Option<&[u8]> {
         self.values.chunks_exact(self.shape.pixels()).nth(index)
+    }
+
+    /// Puts another map in the place of map `index`.
+    pub fn set_map(&mut self, index: usize, map: &[u8]) -> Result<(), RepresentationError> {
+        let (count, pixels) = (self.shape.count, self.shape.pixels());
+        if index >= count || map.len() != pixels {
+            return invalid(format!("class map {index} of {} pixels, there are {count} of {pixels}", map.len()));
+        }
+        self.shape.check(map)?;
+        self.values[index * pixels..][..pixels].copy_from_slice(map);
+        Ok(())
     }
 }
 
@@ -111,8 +128,13 @@ mod tests {
         let shape = MapShape::new(2, 2, 3, 4).unwrap();
         assert!(ClassMaps::new(shape, vec![3; 11]).unwrap_err().to_string().contains("12"));
         assert!(ClassMaps::new(shape, vec![4; 12]).unwrap_err().to_string().contains("class 4"));
-        let maps = ClassMaps::new(shape, (0..12).map(|i| i % 4).collect()).unwrap();
+        let mut maps = ClassMaps::new(shape, (0..12).map(|i| i % 4).collect()).unwrap();
         assert_eq!(maps.map(1), Some(&[2, 3, 0, 1, 2, 3][..]));
+        for (index, map) in [(2, &[0; 6][..]), (1, &[0; 5]), (1, &[0, 0, 4, 0, 0, 0])] {
+            assert!(maps.set_map(index, map).is_err());
+        }
+        maps.set_map(0, &[3, 2, 1, 0, 3, 2]).unwrap();
+        assert_eq!(maps.values(), [3, 2, 1, 0, 3, 2, 2, 3, 0, 1, 2, 3]);
         assert_eq!(maps.map(2), None);
     }
 }

@@ -93,6 +93,14 @@ impl Representation {
         Ok(())
     }
 
+    /// Puts another class map, `[rows, columns]`, in the place of a sample's.
+    pub fn set_map(&mut self, sample: usize, map: &[u8]) -> Result<(), RepresentationError> {
+        match &mut self.0.maps {
+            Some(maps) => Arc::make_mut(maps).set_map(sample, map),
+            None => invalid("a class map where the architecture is fed with none".into()),
+        }
+    }
+
     /// The parameters as the floats that their integers stand for.
     pub fn dequantize(&self) -> Tensors {
         Tensors::trusted(&self.architecture, self.parameters.iter().map(QuantizedTensor::dequantize).collect())
@@ -301,6 +309,7 @@ mod tests {
         {
             assert!(representation.set_sample(sample, &latent, &sidecar).is_err());
         }
+        assert!(representation.set_map(0, &[]).is_err());
         assert_eq!(representation, before);
         assert_eq!(Representation::new(before.into_parts()), Ok(representation));
     }
