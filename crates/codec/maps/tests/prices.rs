@@ -17,7 +17,7 @@ fn road() -> ClassMaps {
     let shape = MapShape::new(count, rows, columns, 4).unwrap();
     let class = |at: usize| {
         let (t, y, x) = (at / (rows * columns), at / columns % rows, at % columns);
-        let edge = 10 + y / 2 + t % 3 + usize::from(noise(at) % 5 == 0);
+        let edge = 10 + y / 2 + t % 3 + usize::from(noise(at).is_multiple_of(5));
         usize::from(x > edge) + usize::from(x > 2 * edge) + usize::from(y < 12)
     };
     ClassMaps::new(shape, (0..count * rows * columns).map(|at| class(at) as u8).collect()).unwrap()
