@@ -31,6 +31,11 @@ pub enum EncodeError {
         "the original holds no outputs of these evaluators; give the clip itself, or make it anew with hnerv targets"
     )]
     OtherEvaluators,
+    /// Nothing whose class maps could be searched.
+    #[error(
+        "class maps are searched by the metric alone, and where there are some; give --segnet, --posenet and --original"
+    )]
+    Maps,
     /// No quantization that is worth having is that small.
     #[error("{target} bytes cannot be reached: the coarsest quantization takes {least}; train a smaller decoder")]
     Unreachable {

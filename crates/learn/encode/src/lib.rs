@@ -5,6 +5,7 @@
 //!   bits and what they do to the decoder's output.
 //! - [`walk`]: the curve of such quantizations, from the finest to the one that meets a [`Goal`], each measured.
 //! - [`Search`]: corrections of single samples by their true effect on the metric, or on the pixels.
+//! - [`MapSearch`]: edits of class maps by the same, where the decoder is fed with them.
 //! - [`Original`]: what results are compared with, and their [`Worth`] beside it.
 //! - [`SearchFile`]: a search that survives an interruption.
 //! - [`fidelity`]: how well a representation keeps what its floats decode to, where no original is at hand.
@@ -29,6 +30,7 @@ mod error;
 mod fidelity;
 mod judge;
 mod layer;
+mod map_search;
 mod original;
 mod quantizer;
 mod resume;
@@ -40,9 +42,10 @@ mod walk;
 pub use error::EncodeError;
 pub use fidelity::fidelity;
 pub use judge::Judge;
+pub use map_search::{MapSearch, MapSearchState, Resolve};
 pub use original::{Original, Worth};
 pub use quantizer::Quantizer;
-pub use resume::{ResumeError, SearchFile};
+pub use resume::{ResumeError, Saved, SearchFile, Steps};
 pub use search::{Search, SearchState};
 pub use source::Source;
 pub use walk::{Goal, Point, walk};

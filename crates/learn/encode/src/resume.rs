@@ -9,10 +9,42 @@ use output::OutputError;
 use thiserror::Error;
 
 use crate::error::EncodeError;
-use crate::search::{Search, SearchState};
 
 /// How often a search is saved.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+
+/// The state of a search, as a file keeps it.
+pub trait Saved: Sized {
+    /// The state as bytes. `key` names what the search was started on.
+    fn encode(&self, key: &[u8; 32]) -> Vec<u8>;
+
+    /// The state that [`encode`](Self::encode) made into bytes; nothing where they are damaged or have another key.
+    fn decode(bytes: &[u8], key: &[u8; 32]) -> Option<Self>;
+
+    /// Finished steps, of [`Steps::steps`].
+    fn finished(&self) -> usize;
+
+    /// Seconds that the search has taken, all its parts together.
+    fn seconds(&self) -> f64;
+
+    /// The search took so many seconds more.
+    fn spend(&mut self, seconds: f64);
+}
+
+/// A search that goes step by step, each from one state to the next, so that it can end behind any of them.
+pub trait Steps {
+    /// How far it has come.
+    type State: Saved;
+
+    /// Most steps of the whole search.
+    fn steps(&self) -> usize;
+
+    /// Whether there is nothing more to do.
+    fn is_finished(&self, state: &Self::State) -> bool;
+
+    /// Takes the next step; nothing where there is none.
+    fn step(&mut self, state: &mut Self::State) -> Result<(), EncodeError>;
+}
 
 /// Why a search cannot be kept, or gone on with.
 #[derive(Debug, Error)]
@@ -81,20 +113,20 @@ impl SearchFile {
     }
 
     /// The search that was interrupted, if there is one; that of another command is neither gone on with nor lost.
-    pub fn read(&self) -> Result<Option<SearchState>, ResumeError> {
+    pub fn read<S: Saved>(&self) -> Result<Option<S>, ResumeError> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(ResumeError::Read { path: self.path.clone(), cause }),
         };
-        match SearchState::decode(&bytes, &self.key) {
+        match S::decode(&bytes, &self.key) {
             Some(state) => Ok(Some(state)),
             None => Err(ResumeError::Other { path: self.path.clone() }),
         }
     }
 
     /// Keeps a search.
-    pub fn write(&self, state: &SearchState) -> Result<(), ResumeError> {
+    pub fn write(&self, state: &impl Saved) -> Result<(), ResumeError> {
         Ok(output::write_whole(&self.path, &state.encode(&self.key))?)
     }
 
@@ -105,15 +137,17 @@ impl SearchFile {
 
     /// Goes on with a search to its end, keeping it every minute, and asks `go_on` after every step; false, and the search
     /// kept, once that says no.
-    pub fn finish(
+    pub fn finish<S: Steps>(
         &self,
-        search: &mut Search<'_>,
-        state: &mut SearchState,
-        mut go_on: impl FnMut(&Search<'_>, &SearchState) -> bool,
+        search: &mut S,
+        state: &mut S::State,
+        mut go_on: impl FnMut(&S, &S::State) -> bool,
     ) -> Result<bool, ResumeError> {
-        let mut written = Instant::now();
-        while state.finished() < search.steps() {
+        let (mut written, mut begun) = (Instant::now(), Instant::now());
+        while !search.is_finished(state) {
             search.step(state)?;
+            state.spend(begun.elapsed().as_secs_f64());
+            begun = Instant::now();
             let stop = !go_on(search, state);
             if stop || written.elapsed() > SAVE_EVERY {
                 self.write(state)?;
@@ -130,6 +164,7 @@ impl SearchFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::SearchState;
 
     #[test]
     fn a_search_of_other_inputs_or_settings_is_neither_read_nor_lost() {
@@ -139,9 +174,9 @@ mod tests {
         std::fs::write(&input, b"one").unwrap();
         let file = SearchFile::beside(&output, &[&input], "2").unwrap();
         assert_eq!(file.path(), folder.path().join("archive.bin.search"));
-        assert!(file.read().unwrap().is_none());
+        assert!(file.read::<SearchState>().unwrap().is_none());
         std::fs::write(file.path(), b"other").unwrap();
-        assert!(matches!(file.read(), Err(ResumeError::Other { .. })));
+        assert!(matches!(file.read::<SearchState>(), Err(ResumeError::Other { .. })));
         assert!(file.path().exists());
         let key = |settings| SearchFile::beside(&output, &[&input], settings).unwrap().key;
         assert_ne!(key("2"), key("3"));

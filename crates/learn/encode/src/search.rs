@@ -12,6 +12,7 @@ use crate::candidates::{Move, frame_moves, latent_moves};
 use crate::differentiable::DifferentiableDecoder;
 use crate::error::EncodeError;
 use crate::judge::{Judge, Projection, Terms, Variant};
+use crate::resume::Steps;
 
 /// Error, in mean squared levels, that a latent's move makes in a pass: coarse moves first.
 const REACH: [f64; 3] = [2.0, 0.5, 8.0];
@@ -45,6 +46,8 @@ pub struct SearchState {
     pub(crate) terms: Vec<Terms>,
     /// Bits of a correction.
     pub(crate) price: f64,
+    /// What the search has taken.
+    pub(crate) seconds: f64,
     /// The representation with all corrections so far.
     pub(crate) representation: Representation,
 }
@@ -53,11 +56,6 @@ impl SearchState {
     /// The representation with all corrections so far.
     pub fn representation(&self) -> &Representation {
         &self.representation
-    }
-
-    /// Finished steps, of [`Search::steps`].
-    pub fn finished(&self) -> usize {
-        self.next
     }
 }
 
@@ -87,44 +85,18 @@ impl<'a> Search<'a> {
 
     /// Where a search begins.
     pub fn begin(&self) -> SearchState {
-        SearchState { next: 0, terms: Vec::new(), price: FIRST_PRICE.0, representation: self.start.clone() }
-    }
-
-    /// Number of steps of the whole search.
-    pub fn steps(&self) -> usize {
-        (1 + self.passes) * self.start.clip.samples()
+        SearchState {
+            next: 0,
+            terms: Vec::new(),
+            price: FIRST_PRICE.0,
+            seconds: 0.0,
+            representation: self.start.clone(),
+        }
     }
 
     /// What the samples measured so far cost on average, without the bytes: the score, or the mean squared error.
     pub fn cost(&self, state: &SearchState) -> f64 {
         self.judge.total(sum(&state.terms), state.terms.len())
-    }
-
-    /// Takes the next step: measures a sample, or looks for its corrections. Nothing once all are done.
-    pub fn step(&mut self, state: &mut SearchState) -> Result<(), EncodeError> {
-        let (samples, dim) = (self.start.clip.samples(), self.start.architecture.sample_dim());
-        if state.next >= self.steps() {
-            return Ok(());
-        }
-        let (pass, sample) = (state.next / samples, state.next % samples);
-        let row = state.representation.latents.values[sample * dim..][..dim].to_vec();
-        let mut sidecar = Sidecar::default();
-        for c in state.representation.sidecar.of(sample) {
-            sidecar.set(c.sample, c.target, c.amount);
-        }
-        let variant = Variant { row, sidecar };
-        if pass == 0 {
-            state.terms.extend(self.judge.measure(&self.projection, sample, &[variant], None)?);
-        } else {
-            if state.next.is_multiple_of(samples.div_ceil(PRICINGS)) {
-                state.price = price(&state.representation);
-            }
-            let found = self.correct(state, pass - 1, sample, variant)?;
-            state.terms[sample] = found.terms;
-            state.representation.set_sample(sample, &found.variant.row, &found.variant.sidecar)?;
-        }
-        state.next += 1;
-        Ok(())
     }
 
     /// The best variant of a sample that was found.
@@ -226,6 +198,45 @@ impl<'a> Search<'a> {
         let cosine = |i: usize| Move { target: cosines[i % cosines.len()], amount: COSINE_AMOUNT, gain: 0.0 };
         let first = state.next * COSINE_TRIALS;
         Ok(latent.chain((first..first + COSINE_TRIALS).map(cosine)).collect())
+    }
+}
+
+impl Steps for Search<'_> {
+    type State = SearchState;
+
+    fn steps(&self) -> usize {
+        (1 + self.passes) * self.start.clip.samples()
+    }
+
+    fn is_finished(&self, state: &SearchState) -> bool {
+        state.next >= self.steps()
+    }
+
+    /// Measures a sample, or looks for its corrections.
+    fn step(&mut self, state: &mut SearchState) -> Result<(), EncodeError> {
+        let (samples, dim) = (self.start.clip.samples(), self.start.architecture.sample_dim());
+        if self.is_finished(state) {
+            return Ok(());
+        }
+        let (pass, sample) = (state.next / samples, state.next % samples);
+        let row = state.representation.latents.values[sample * dim..][..dim].to_vec();
+        let mut sidecar = Sidecar::default();
+        for c in state.representation.sidecar.of(sample) {
+            sidecar.set(c.sample, c.target, c.amount);
+        }
+        let variant = Variant { row, sidecar };
+        if pass == 0 {
+            state.terms.extend(self.judge.measure(&self.projection, sample, &[variant], None)?);
+        } else {
+            if state.next.is_multiple_of(samples.div_ceil(PRICINGS)) {
+                state.price = price(&state.representation);
+            }
+            let found = self.correct(state, pass - 1, sample, variant)?;
+            state.terms[sample] = found.terms;
+            state.representation.set_sample(sample, &found.variant.row, &found.variant.sidecar)?;
+        }
+        state.next += 1;
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use dataset::Dataset;
-use encode::{EncodeError, Judge, Quantizer, Search, SearchState, Source};
+use encode::{EncodeError, Judge, Quantizer, Saved, Search, SearchState, Source, Steps};
 use metric::{Distortions, PerceptionStack, SampleOutputs, evaluator_input};
 use perception::{Evaluators, use_library};
 use repr::{CorrectionTarget, Representation};

@@ -1,0 +1,45 @@
+//! The end of a sweep: what a real encoding says.
+
+use super::frames::{Frames, total, total_with};
+use super::state::MapSearchState;
+use crate::error::EncodeError;
+
+/// How many times what its edits cost a sample must gain to keep them; each is tried.
+const MULTIPLIERS: [f64; 4] = [0.7, 1.0, 1.4, 2.0];
+
+/// Takes back the edits of samples that do not pay, if by a real encoding that lowers the score; all of them if that is lower still.
+pub(super) fn settle(state: &mut MapSearchState, frames: &Frames<'_>, start_bytes: usize) -> Result<(), EncodeError> {
+    let samples = state.bits.len();
+    if state.terms.len() < samples || state.representation == *state.start() {
+        return Ok(());
+    }
+    let byte = metric::byte_slope(frames.clip_bytes);
+    let bytes = archive::encode(&state.representation).len();
+    let mut least = total(&state.terms) + byte * bytes as f64;
+    // Edits learn from each other: the frozen prices, set right by what all of them together cost.
+    let (frozen, real) = (state.bits.iter().sum::<f64>(), 8.0 * (bytes as f64 - start_bytes as f64));
+    let scale = if frozen > 0.0 { (real / frozen).clamp(0.5, 2.0) } else { 1.0 };
+    let all = state.clone();
+    let gains = (0..samples).map(|sample| total_with(&all.terms, sample, all.first[sample]) - total(&all.terms));
+    let gains: Vec<f64> = gains.collect();
+    let mut taken_back = 0;
+    for multiplier in MULTIPLIERS {
+        let pays = |sample: usize| gains[sample] >= multiplier * scale * frames.bit() * all.bits[sample];
+        let poor: Vec<usize> = (0..samples).filter(|&sample| all.map_changed(sample) && !pays(sample)).collect();
+        if poor.len() == taken_back {
+            continue;
+        }
+        taken_back = poor.len();
+        let mut other = all.clone();
+        poor.into_iter().try_for_each(|sample| other.take_back(sample))?;
+        let cost = total(&other.terms) + byte * archive::encode(&other.representation).len() as f64;
+        if cost < least {
+            least = cost;
+            *state = other;
+        }
+    }
+    if total(&all.first) + byte * start_bytes as f64 <= least {
+        (0..samples).try_for_each(|sample| state.take_back(sample))?;
+    }
+    Ok(())
+}
