@@ -4,6 +4,7 @@ mod archive_file;
 mod commands;
 mod fault;
 mod footage;
+mod search;
 
 use std::process::ExitCode;
 

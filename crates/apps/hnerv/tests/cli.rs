@@ -119,6 +119,10 @@ fn bytes_are_weighed_against_distortion() {
         ("--lambda 1 --original recipe.toml", ["recipe.toml", ""]),
         ("--lambda 1 --sidecar --original clip.mkv --sidecar-passes 0", ["--sidecar-passes", "1"]),
         ("--sidecar-passes 3", ["--sidecar", "required"]),
+        ("--search", ["--segnet", "required"]),
+        ("--search --sidecar --segnet s.onnx --posenet p.onnx --original clip.mkv", ["--search", "--sidecar"]),
+        ("--minutes 3", ["--search", "required"]),
+        ("--search --minutes 0 --segnet s.onnx --posenet p.onnx --original clip.mkv", ["--minutes", "positive"]),
     ] {
         bench.refuses(&format!("encode run -o x.bin {arguments}"), &words);
     }

@@ -42,7 +42,7 @@ mod walk;
 pub use error::EncodeError;
 pub use fidelity::fidelity;
 pub use judge::Judge;
-pub use map_search::{MapSearch, MapSearchState, Resolve};
+pub use map_search::{MapSearch, MapSearchState, Resolve, solving};
 pub use original::{Original, Worth};
 pub use quantizer::Quantizer;
 pub use resume::{ResumeError, Saved, SearchFile, Steps};

@@ -19,7 +19,9 @@ mod visit;
 use dataset::Dataset;
 use decoder::{Level, Network};
 use maps::Prices;
+use metric::PerceptionStack;
 use repr::Representation;
+use solve::Solver;
 
 use crate::error::EncodeError;
 use crate::judge::Judge;
@@ -34,7 +36,21 @@ use visit::{Edited, SURPRISE, Visit};
 const SWEEPS: usize = 50;
 
 /// Makes the rest of a sample fit a second frame that has changed.
-pub type Resolve<'a> = dyn FnMut(&mut Representation, usize) -> Result<(), EncodeError> + 'a;
+pub type Resolve<'a> =
+    dyn FnMut(&mut Representation, usize, &mut (dyn PerceptionStack + '_)) -> Result<(), EncodeError> + 'a;
+
+/// What solves the coefficients of a carrier again, where `start` has one.
+///
+/// # Errors
+///
+/// A decoder that cannot be built.
+pub fn solving<'a>(start: &Representation, dataset: &'a Dataset) -> Result<Box<Resolve<'a>>, EncodeError> {
+    let solver = dataset.originals().map(|originals| Solver::new(start, originals)).transpose()?.flatten();
+    Ok(Box::new(move |representation, sample, stack| {
+        solver.as_ref().map(|solver| solver.solve(representation, sample, stack)).transpose()?;
+        Ok(())
+    }))
+}
 
 /// A search over the class maps of one representation. It keeps no state of its own: see [`MapSearchState`].
 pub struct MapSearch<'a> {
@@ -120,7 +136,7 @@ impl<'a> MapSearch<'a> {
             return Ok(());
         }
         state.representation.set_map(sample, &map)?;
-        (self.resolve)(&mut state.representation, sample)?;
+        (self.resolve)(&mut state.representation, sample, &mut *self.frames.stack)?;
         let terms = self.frames.measure(&state.representation, sample)?;
         let cost = SURPRISE * self.frames.bit() * bits;
         if total_with(&state.terms, sample, terms) + cost < total(&state.terms) {

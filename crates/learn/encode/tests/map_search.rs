@@ -177,7 +177,7 @@ impl Bench {
 }
 
 fn nothing() -> Box<Resolve<'static>> {
-    Box::new(|_, _| Ok(()))
+    Box::new(|_, _, _| Ok(()))
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn samples_that_have_changed_are_resolved_and_judged_as_pairs() {
     // Every sample is asked for, and only once its map has changed.
     let bench = Bench::new(0.0, 1_000_000);
     let calls = RefCell::new(Vec::new());
-    let record = |representation: &mut Representation, sample: usize| {
+    let record = |representation: &mut Representation, sample: usize, _: &mut dyn PerceptionStack| {
         assert_ne!(representation.map(sample), bench.start.map(sample));
         calls.borrow_mut().push(sample);
         Ok(())
@@ -225,7 +225,7 @@ fn samples_that_have_changed_are_resolved_and_judged_as_pairs() {
 
     // Poses that no edit is worth: all is as it was, the latents that were moved on the way too.
     let bench = Bench::new(10.0, 1_000_000);
-    let spoil = |representation: &mut Representation, sample: usize| {
+    let spoil = |representation: &mut Representation, sample: usize, _: &mut dyn PerceptionStack| {
         Ok(representation.set_sample(sample, &[0, 0, 255], &Sidecar::default())?)
     };
     let state = bench.search(Box::new(spoil), |state| state);
@@ -236,7 +236,7 @@ fn samples_that_have_changed_are_resolved_and_judged_as_pairs() {
     let (mut stack, clip_bytes) = (bench.stack, NonZeroU64::new(1_000_000).unwrap());
     let judge = Judge::Metric { stack: &mut stack, originals: &bench.originals, clip_bytes };
     let mut search =
-        MapSearch::new(&bench.start, &dataset, judge, Box::new(|_, _| Err(EncodeError::OtherEvaluators))).unwrap();
+        MapSearch::new(&bench.start, &dataset, judge, Box::new(|_, _, _| Err(EncodeError::OtherEvaluators))).unwrap();
     let mut state = MapSearch::begin(&bench.start);
     let error = std::iter::repeat_with(|| search.step(&mut state)).take(10).find_map(Result::err);
     assert!(matches!(error, Some(EncodeError::OtherEvaluators)));

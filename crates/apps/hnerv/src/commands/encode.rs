@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use cli::Progress;
 use dataset::ClipSource;
-use encode::{Goal, Original, Point, Quantizer, Search, SearchFile, SearchState, Source, walk};
+use encode::{Goal, Original, Point, Quantizer, SearchFile, Source, walk};
 use metric::PerceptionStack;
 use report::RunFolder;
 use repr::Representation;
@@ -14,13 +13,17 @@ use run::{Checkpoint, RunIdentity};
 use crate::archive_file::ArchiveFile;
 use crate::commands::inspect;
 use crate::footage;
+use crate::search::{Job, Kept};
+
+/// How often a search for corrections goes over the clip while there is time.
+const MOST_PASSES: usize = 100;
 
 /// Quantize a checkpoint and entropy-code it; prints the byte budget.
 ///
 /// As trained by default: one step a tensor, the learned one if there is one, rounded. --lambda and --target-bytes choose steps (of
 /// a tensor, or of each output channel where that pays), bit widths and rounding by rate and distortion, and print the curve they
-/// walk; with evaluators and neither of them, the point of the lowest score is taken. --sidecar then corrects single samples.
-/// Ctrl-C keeps its search beside the output, as OUTPUT.search; the same command goes on.
+/// walk; with evaluators and neither of them, the point of the lowest score is taken. --sidecar then corrects single samples, --search
+/// edits class maps where the decoder is fed with them. Ctrl-C keeps a search beside the output, as OUTPUT.search; the same command goes on.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A checkpoint (.safetensors), or a run folder: its best checkpoint.
@@ -32,7 +35,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(i64::from(repr::MIN_BITS)..=i64::from(repr::MAX_BITS)))]
     bits: Option<u8>,
     /// Quantize by rate and distortion; X is the mean squared error, in levels of 8-bit RGB, that 1000 bytes are worth.
-    #[arg(long, value_name = "X", conflicts_with = "bits", value_parser = parse_lambda)]
+    #[arg(long, value_name = "X", conflicts_with = "bits", value_parser = parse_positive)]
     lambda: Option<f64>,
     /// Quantize by rate and distortion, to at most N bytes (a sidecar not counted).
     #[arg(long, value_name = "N", conflicts_with_all = ["bits", "lambda"])]
@@ -44,6 +47,13 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value = "2", requires = "sidecar",
         value_parser = clap::value_parser!(u8).range(1..=100))]
     sidecar_passes: u8,
+    /// Search on the true score: edits of the class maps, quantized as trained unless --lambda or --target-bytes say otherwise;
+    /// where the decoder is fed with none, what --sidecar does.
+    #[arg(long, requires = "segnet", conflicts_with = "sidecar")]
+    search: bool,
+    /// End the search after N minutes, its interruptions not counted [default: when it finds nothing more].
+    #[arg(long, value_name = "N", requires = "search", value_parser = parse_positive)]
+    minutes: Option<f64>,
     /// What to compare with: the clip that was trained on, or its target cache.
     #[arg(long, value_name = "CLIP")]
     original: Option<PathBuf>,
@@ -61,7 +71,7 @@ pub struct Arguments {
     threads: Option<u16>,
 }
 
-fn parse_lambda(text: &str) -> Result<f64, String> {
+fn parse_positive(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
     value.ok_or_else(|| "must be a positive number".into())
 }
@@ -87,22 +97,34 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     } else {
         Source::new(checkpoint.tensors()?, checkpoint.average.latents.clone(), plain)?
     };
+    let maps = arguments.search && source.plain().maps.is_some();
     // Before the hours that it may have taken are repeated.
-    let file = arguments.sidecar.then(|| search_file(arguments, &path)).transpose()?;
-    let saved = file.as_ref().map(SearchFile::read).transpose()?.flatten();
+    let file = (arguments.sidecar || arguments.search).then(|| search_file(arguments, &path)).transpose()?;
+    let kept = file.as_ref().map(|file| Kept::read(file, maps)).transpose()?;
     let mut original = original(arguments, source.plain(), checkpoint.metadata.identity.as_ref())?;
 
     let goal = match (arguments.lambda, arguments.target_bytes, arguments.bits) {
         (Some(lambda), ..) => Some(Goal::Lambda(lambda)),
         (_, Some(bytes), _) => Some(Goal::Bytes(bytes)),
-        (_, _, None) if original.has_stack() => Some(Goal::Cost),
+        (_, _, None) if original.has_stack() && source.plain().maps.is_none() => Some(Goal::Cost),
         _ => None,
     };
-    let quantizer = (goal.is_some() || file.is_some()).then(|| Quantizer::new(&source));
-    let representation = match (&file, &quantizer) {
-        (Some(file), Some(quantizer)) => sidecar(arguments, quantizer, goal, &mut original, file, saved)?,
-        (None, Some(quantizer)) => quantized(quantizer, goal, &mut original)?,
-        (_, None) => solved(source.plain(), &mut original)?,
+    let searched = matches!(kept, Some(Kept::Corrections(_)));
+    let quantizer = (goal.is_some() || searched).then(|| Quantizer::new(&source));
+    let start = |original: &mut Original| match &quantizer {
+        Some(quantizer) => quantized(quantizer, goal, original),
+        None => solved(source.plain(), original),
+    };
+    let job = file.as_ref().map(|file| Job { file, minutes: arguments.minutes });
+    let representation = match (&job, kept) {
+        (Some(job), Some(Kept::Maps(saved))) => job.maps(saved, start, &mut original)?,
+        (Some(job), Some(Kept::Corrections(saved))) => {
+            let curvature = quantizer.as_ref().map(Quantizer::latent_curvature).unwrap_or_default();
+            let passes = if arguments.minutes.is_some() { MOST_PASSES } else { arguments.sidecar_passes.into() };
+            let how = (curvature.as_slice(), arguments.lambda.unwrap_or_default(), passes);
+            job.corrections(saved, start, &mut original, how)?
+        }
+        _ => start(&mut original)?,
     };
     if representation.architecture.coefficients() > 0 && !original.has_stack() {
         cli::say("the carrier's coefficients are as trained; with --original, --segnet and --posenet they are solved");
@@ -187,54 +209,10 @@ fn solved(representation: &Representation, original: &mut Original) -> anyhow::R
 
 /// The file of a search: the checkpoint, the original, the evaluators and all that was asked for tell it from others.
 fn search_file(arguments: &Arguments, checkpoint: &Path) -> anyhow::Result<SearchFile> {
-    let Arguments { original, track, segnet, posenet, bits, lambda, target_bytes, sidecar_passes, .. } = arguments;
+    let Arguments { original, track, segnet, posenet, bits, lambda, target_bytes, sidecar_passes, search, .. } =
+        arguments;
     let inputs = [Some(checkpoint), original.as_deref(), segnet.as_deref(), posenet.as_deref()];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
-    let settings = format!("{bits:?} {lambda:?} {target_bytes:?} {sidecar_passes} {track}");
+    let settings = format!("{bits:?} {lambda:?} {target_bytes:?} {sidecar_passes} {track} {search}");
     Ok(SearchFile::beside(&arguments.output, &inputs, &settings)?)
-}
-
-/// The representation at the goal with its sidecar; goes on with a search that was `saved`.
-fn sidecar(
-    arguments: &Arguments,
-    quantizer: &Quantizer<'_>,
-    goal: Option<Goal>,
-    original: &mut Original,
-    file: &SearchFile,
-    saved: Option<SearchState>,
-) -> anyhow::Result<Representation> {
-    let start = match &saved {
-        Some(state) => state.representation().clone(),
-        None => quantized(quantizer, goal, original)?,
-    };
-    let judged = original.judge(arguments.lambda.unwrap_or_default());
-    let (dataset, judge) = judged.context("--sidecar needs --original CLIP")?;
-    let passes = arguments.sidecar_passes.into();
-    let mut search = Search::new(&start, &quantizer.latent_curvature(), dataset, judge, passes)?;
-    let mut state = match saved {
-        Some(state) => {
-            cli::say(format_args!("search: goes on behind step {} of {}", state.finished(), search.steps()));
-            state
-        }
-        None => {
-            // The way here took its time too.
-            let state = search.begin();
-            file.write(&state)?;
-            state
-        }
-    };
-    let count = |state: &SearchState| state.representation().sidecar.corrections().len();
-    let mut progress = Progress::new("search", search.steps() as u64);
-    let finished = file.finish(&mut search, &mut state, |search, state| {
-        progress.set(state.finished() as u64, || {
-            format!("{:.5} without the bytes, {} corrections", search.cost(state), count(state))
-        });
-        !cli::interrupted()
-    })?;
-    if !finished {
-        cli::say(format_args!("search: stopped, kept in {}; the same command goes on", file.path().display()));
-        return Err(cli::Interrupted.into());
-    }
-    progress.finish(format!("{} corrections", count(&state)));
-    Ok(state.representation().clone())
 }
