@@ -161,6 +161,48 @@ fn a_sidecar_search_that_was_interrupted_goes_on() {
 }
 
 #[test]
+fn a_search_on_the_score_takes_its_time_and_goes_on() {
+    let Some(library) = testdata::onnxruntime() else { return };
+    let bench = with_clip(1);
+    for name in ["segnet.onnx", "posenet.onnx"] {
+        fs::copy(testdata::asset_of("metric/perception", name), bench.path(name)).unwrap();
+    }
+    let command = |arguments: &str| {
+        let mut command = bench.command(&format!("{arguments} --segnet segnet.onnx --posenet posenet.onnx"));
+        command.env("ORT_DYLIB_PATH", &library);
+        command
+    };
+    let stem = "stem = { channels = 2, height = 384, width = 512, classes = 4 }\nlayers = []\n";
+    let (before, after) = (RECIPE.find("stem").unwrap(), RECIPE.find("[training]").unwrap());
+    let semantic = [&RECIPE[..before], stem, &RECIPE[after..]].concat().replace("EPOCHS", "1");
+    bench.write("semantic.toml", semantic);
+    for recipe in ["semantic", "recipe"] {
+        bench.succeeds_command(command(&format!("train {recipe}.toml --out {recipe}")));
+        let search = |minutes: &str| {
+            command(&format!("encode {recipe} -o {recipe}.bin --original clip.mkv --search --minutes {minutes}"))
+        };
+        let mut child = search("30").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let (kept, started) = (format!("{recipe}.bin.search"), Instant::now());
+        while !bench.path(&kept).exists() {
+            assert!(started.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+
+        let output = search("0.05").output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && errors.contains("search: goes on behind step"), "{errors}");
+        assert!(!bench.path(&kept).exists());
+        // Not worse than what the run left.
+        let report: Value = serde_json::from_slice(&bench.read(&format!("{recipe}/report.json"))).unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let found = text.split("score ").last().unwrap().split(',').next().unwrap().parse::<f64>().unwrap();
+        assert!(found <= report["score"].as_f64().unwrap() + 1e-4, "{report}: {text}");
+    }
+}
+
+#[test]
 fn a_public_archive_is_taken_over() {
     let Some(foreign) = testdata::shared("archives/hnerv-muon-public.bin") else { return };
     let bench = with_clip(1);
