@@ -30,12 +30,13 @@ use frames::{Frames, total, total_with};
 use proposals::Grid;
 use settle::settle;
 pub use state::MapSearchState;
+use state::latents;
 use visit::{Edited, SURPRISE, Visit};
 
 /// Most sweeps over all samples.
 const SWEEPS: usize = 50;
 
-/// Makes the rest of a sample fit a second frame that has changed.
+/// Makes the latents of a sample fit a second frame that has changed; all else that it does is not taken over.
 pub type Resolve<'a> =
     dyn FnMut(&mut Representation, usize, &mut (dyn PerceptionStack + '_)) -> Result<(), EncodeError> + 'a;
 
@@ -59,8 +60,6 @@ pub struct MapSearch<'a> {
     grid: Grid,
     classes: usize,
     resolve: Box<Resolve<'a>>,
-    /// Size of the archive that the search began with.
-    start_bytes: usize,
 }
 
 impl<'a> MapSearch<'a> {
@@ -93,7 +92,6 @@ impl<'a> MapSearch<'a> {
             grid: Grid { rows: shape.rows(), columns: shape.columns() },
             classes: shape.classes(),
             resolve,
-            start_bytes: archive::encode(start).len(),
         })
     }
 
@@ -110,7 +108,7 @@ impl<'a> MapSearch<'a> {
     /// Takes back the edits of samples that do not pay, if by a real encoding that lowers the score. What is left is never worth
     /// less than what the search began with, which it still is where not all samples have been measured.
     pub fn settle(&self, state: &mut MapSearchState) -> Result<(), EncodeError> {
-        settle(state, &self.frames, self.start_bytes)
+        settle(state, &self.frames)
     }
 
     /// Edits the map of a sample, as far as that lowers the score.
@@ -137,6 +135,11 @@ impl<'a> MapSearch<'a> {
         }
         state.representation.set_map(sample, &map)?;
         (self.resolve)(&mut state.representation, sample, &mut *self.frames.stack)?;
+=======
+        let mut resolved = state.representation.clone();
+        (self.resolve)(&mut resolved, sample)?;
+        state.set_latents(sample, latents(&resolved, sample))?;
+>>>>>>> 3a4d60b (encode: a kept search over class maps is written without coding its maps)
         let terms = self.frames.measure(&state.representation, sample)?;
         let cost = SURPRISE * self.frames.bit() * bits;
         if total_with(&state.terms, sample, terms) + cost < total(&state.terms) {

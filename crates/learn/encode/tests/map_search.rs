@@ -202,11 +202,17 @@ fn the_score_never_rises_whatever_bytes_cost() {
 
 #[test]
 fn a_search_that_was_interrupted_ends_like_one_that_was_not() {
-    let bench = Bench::new(0.001, 1_000_000);
-    let whole = bench.search(nothing(), |state| state);
-    let broken = bench.search(nothing(), |state| MapSearchState::decode(&state.encode(&KEY), &KEY).unwrap());
-    assert_eq!(whole, broken);
-    assert!(whole.edits() > 0);
+    // With latents that change on the way.
+    let bench = Bench::new(0.0, 1_000_000);
+    let resolve = |representation: &mut Representation, sample: usize| {
+        let mut row = representation.latents.values[3 * sample..][..3].to_vec();
+        row[2] ^= 1;
+        Ok(representation.set_sample(sample, &row, &Sidecar::default())?)
+    };
+    let whole = bench.search(Box::new(resolve), |state| state);
+    let again = |state: MapSearchState| MapSearchState::decode(&state.encode(&KEY), &KEY).unwrap();
+    assert_eq!(whole, bench.search(Box::new(resolve), again));
+    assert!(whole.edits() > 0 && whole.representation().latents != bench.start.latents);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::error::EncodeError;
 const MULTIPLIERS: [f64; 4] = [0.7, 1.0, 1.4, 2.0];
 
 /// Takes back the edits of samples that do not pay, if by a real encoding that lowers the score; all of them if that is lower still.
-pub(super) fn settle(state: &mut MapSearchState, frames: &Frames<'_>, start_bytes: usize) -> Result<(), EncodeError> {
-    let samples = state.bits.len();
+pub(super) fn settle(state: &mut MapSearchState, frames: &Frames<'_>) -> Result<(), EncodeError> {
+    let (samples, start_bytes) = (state.bits.len(), state.start_bytes());
     if state.terms.len() < samples || state.representation == *state.start() {
         return Ok(());
     }

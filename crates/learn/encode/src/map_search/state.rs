@@ -3,7 +3,8 @@
 //! Layout, numbers little-endian: magic, key, finished steps (u32), whether it is done (u8), edits kept in this sweep (u32), seconds
 //! (f64), number of samples (u32), what was measured at first and what is now (u32 count, two f64 each), bits of each sample's edits (f64), what was tried
 //! for each sample (u32 count; pixel u32, shape u8, class u8 each), outcomes of each kind (u32 each), the representation that the
-//! search began with and the one it has come to (u32 length and archive each), the BLAKE3 hash of all that.
+//! search began with (u32 length, archive), the edits of each sample (u32 count; pixel u32, class u8 each), all latents as they are
+//! (u16), the BLAKE3 hash of all that. Coding maps takes seconds, so those as they are are not.
 
 use repr::{Representation, RepresentationError, Sidecar};
 
@@ -34,6 +35,8 @@ pub struct MapSearchState {
     pub(super) tried: Vec<Vec<Proposal>>,
     pub(super) chances: Chances,
     start: Representation,
+    /// The same as an archive.
+    start_archive: Vec<u8>,
     /// The one that the search began with, with all edits so far.
     pub(super) representation: Representation,
 }
@@ -53,6 +56,7 @@ impl MapSearchState {
             tried: vec![Vec::new(); samples],
             chances: Chances::new(),
             start: start.clone(),
+            start_archive: archive::encode(start),
             representation: start.clone(),
         }
     }
@@ -78,20 +82,42 @@ impl MapSearchState {
         self.start.map(sample) != self.representation.map(sample)
     }
 
-    /// Makes a sample be again what the search began with.
-    pub(super) fn take_back(&mut self, sample: usize) -> Result<(), RepresentationError> {
-        let dim = self.start.architecture.sample_dim();
-        let row = &self.start.latents.values[sample * dim..][..dim];
+    /// Size of the archive that the search began with.
+    pub(super) fn start_bytes(&self) -> usize {
+        self.start_archive.len()
+    }
+
+    /// Puts other latents in the place of a sample's.
+    pub(super) fn set_latents(&mut self, sample: usize, row: &[u16]) -> Result<(), RepresentationError> {
         let mut sidecar = Sidecar::default();
         for correction in self.start.sidecar.of(sample) {
             sidecar.set(correction.sample, correction.target, correction.amount);
         }
-        self.representation.set_sample(sample, row, &sidecar)?;
+        self.representation.set_sample(sample, row, &sidecar)
+    }
+
+    /// Makes a sample be again what the search began with.
+    pub(super) fn take_back(&mut self, sample: usize) -> Result<(), RepresentationError> {
+        let row = latents(&self.start, sample).to_vec();
+        self.set_latents(sample, &row)?;
         self.representation.set_map(sample, self.start.map(sample))?;
         self.terms[sample] = self.first[sample];
         self.bits[sample] = 0.0;
         Ok(())
     }
+
+    /// The edits of a sample.
+    fn edits_of(&self, sample: usize) -> Vec<(usize, u8)> {
+        let (old, new) = (self.start.map(sample), self.representation.map(sample));
+        let pairs = old.iter().zip(new).enumerate().filter(|(_, (old, new))| old != new);
+        pairs.map(|(pixel, (_, &class))| (pixel, class)).collect()
+    }
+}
+
+/// The integers of a sample's latents.
+pub(super) fn latents(representation: &Representation, sample: usize) -> &[u16] {
+    let dim = representation.architecture.sample_dim();
+    &representation.latents.values[sample * dim..][..dim]
 }
 
 impl Saved for MapSearchState {
@@ -114,11 +140,17 @@ impl Saved for MapSearchState {
             }
         }
         bytes.extend(self.chances.0.iter().flatten().flat_map(|count| count.to_le_bytes()));
-        for representation in [&self.start, &self.representation] {
-            let archive = archive::encode(representation);
-            number(&mut bytes, archive.len());
-            bytes.extend(archive);
+        number(&mut bytes, self.start_archive.len());
+        bytes.extend(&self.start_archive);
+        for sample in 0..self.bits.len() {
+            let edits = self.edits_of(sample);
+            number(&mut bytes, edits.len());
+            for (pixel, class) in edits {
+                number(&mut bytes, pixel);
+                bytes.push(class);
+            }
         }
+        bytes.extend(self.representation.latents.values.iter().flat_map(|value| value.to_le_bytes()));
         let hash = blake3::hash(&bytes);
         bytes.extend(hash.as_bytes());
         bytes
@@ -147,10 +179,12 @@ impl Saved for MapSearchState {
             let counts = rest.many(OUTCOMES, |rest| Some(u32::from_le_bytes(rest.take()?)))?;
             counts.try_into().ok()
         })?;
-        let mut archive = || archive::decode(rest.slice()?).ok();
-        let (start, representation) = (archive()?, archive()?);
-        let fits = samples == start.clip.samples() && measured == next.min(samples);
-        fits.then_some(Self {
+        let start_archive = rest.slice()?.to_vec();
+        let start = archive::decode(&start_archive).ok()?;
+        if samples != start.clip.samples() || measured != next.min(samples) {
+            return None;
+        }
+        let mut state = Self {
             next,
             done,
             kept,
@@ -160,9 +194,27 @@ impl Saved for MapSearchState {
             bits,
             tried,
             chances: Chances(chances),
+            representation: start.clone(),
             start,
-            representation,
-        })
+            start_archive,
+        };
+        for sample in 0..samples {
+            let count = rest.number()?;
+            let mut map = state.start.map(sample).to_vec();
+            for _ in 0..count {
+                let (pixel, [class]) = (rest.number()?, rest.take()?);
+                *map.get_mut(pixel)? = class;
+            }
+            if count > 0 {
+                state.representation.set_map(sample, &map).ok()?;
+            }
+        }
+        for sample in 0..samples {
+            let dim = state.start.architecture.sample_dim();
+            let row = rest.many(dim, |rest| Some(u16::from_le_bytes(rest.take()?)))?;
+            state.set_latents(sample, &row).ok()?;
+        }
+        Some(state)
     }
 
     fn finished(&self) -> usize {
