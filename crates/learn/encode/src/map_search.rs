@@ -134,12 +134,9 @@ impl<'a> MapSearch<'a> {
             return Ok(());
         }
         state.representation.set_map(sample, &map)?;
-        (self.resolve)(&mut state.representation, sample, &mut *self.frames.stack)?;
-=======
         let mut resolved = state.representation.clone();
-        (self.resolve)(&mut resolved, sample)?;
+        (self.resolve)(&mut resolved, sample, &mut *self.frames.stack)?;
         state.set_latents(sample, latents(&resolved, sample))?;
->>>>>>> 3a4d60b (encode: a kept search over class maps is written without coding its maps)
         let terms = self.frames.measure(&state.representation, sample)?;
         let cost = SURPRISE * self.frames.bit() * bits;
         if total_with(&state.terms, sample, terms) + cost < total(&state.terms) {

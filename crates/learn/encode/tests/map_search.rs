@@ -177,7 +177,11 @@ impl Bench {
 }
 
 fn nothing() -> Box<Resolve<'static>> {
-    Box::new(|_, _, _| Ok(()))
+    hook(|_, _| Ok(()))
+}
+
+fn hook<'a>(mut resolve: impl FnMut(&mut Representation, usize) -> Result<(), EncodeError> + 'a) -> Box<Resolve<'a>> {
+    Box::new(move |representation, sample, _| resolve(representation, sample))
 }
 
 #[test]
@@ -209,9 +213,9 @@ fn a_search_that_was_interrupted_ends_like_one_that_was_not() {
         row[2] ^= 1;
         Ok(representation.set_sample(sample, &row, &Sidecar::default())?)
     };
-    let whole = bench.search(Box::new(resolve), |state| state);
+    let whole = bench.search(hook(resolve), |state| state);
     let again = |state: MapSearchState| MapSearchState::decode(&state.encode(&KEY), &KEY).unwrap();
-    assert_eq!(whole, bench.search(Box::new(resolve), again));
+    assert_eq!(whole, bench.search(hook(resolve), again));
     assert!(whole.edits() > 0 && whole.representation().latents != bench.start.latents);
 }
 
@@ -220,21 +224,21 @@ fn samples_that_have_changed_are_resolved_and_judged_as_pairs() {
     // Every sample is asked for, and only once its map has changed.
     let bench = Bench::new(0.0, 1_000_000);
     let calls = RefCell::new(Vec::new());
-    let record = |representation: &mut Representation, sample: usize, _: &mut dyn PerceptionStack| {
+    let record = |representation: &mut Representation, sample: usize| {
         assert_ne!(representation.map(sample), bench.start.map(sample));
         calls.borrow_mut().push(sample);
         Ok(())
     };
-    let state = bench.search(Box::new(record), |state| state);
+    let state = bench.search(hook(record), |state| state);
     let changed = (0..SAMPLES).filter(|&sample| state.representation().map(sample) != bench.start.map(sample));
     assert!(changed.clone().count() > 0 && changed.clone().all(|sample| calls.borrow().contains(&sample)));
 
     // Poses that no edit is worth: all is as it was, the latents that were moved on the way too.
     let bench = Bench::new(10.0, 1_000_000);
-    let spoil = |representation: &mut Representation, sample: usize, _: &mut dyn PerceptionStack| {
+    let spoil = |representation: &mut Representation, sample: usize| {
         Ok(representation.set_sample(sample, &[0, 0, 255], &Sidecar::default())?)
     };
-    let state = bench.search(Box::new(spoil), |state| state);
+    let state = bench.search(hook(spoil), |state| state);
     assert_eq!(*state.representation(), bench.start);
 
     // An error ends the search.
@@ -242,7 +246,7 @@ fn samples_that_have_changed_are_resolved_and_judged_as_pairs() {
     let (mut stack, clip_bytes) = (bench.stack, NonZeroU64::new(1_000_000).unwrap());
     let judge = Judge::Metric { stack: &mut stack, originals: &bench.originals, clip_bytes };
     let mut search =
-        MapSearch::new(&bench.start, &dataset, judge, Box::new(|_, _, _| Err(EncodeError::OtherEvaluators))).unwrap();
+        MapSearch::new(&bench.start, &dataset, judge, hook(|_, _| Err(EncodeError::OtherEvaluators))).unwrap();
     let mut state = MapSearch::begin(&bench.start);
     let error = std::iter::repeat_with(|| search.step(&mut state)).take(10).find_map(Result::err);
     assert!(matches!(error, Some(EncodeError::OtherEvaluators)));

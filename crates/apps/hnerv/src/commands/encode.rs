@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use cli::Progress;
 use dataset::ClipSource;
 use encode::{Goal, Original, Point, Quantizer, SearchFile, Source, walk};
 use metric::PerceptionStack;
