@@ -174,7 +174,8 @@ fn a_search_on_the_score_takes_its_time_and_goes_on() {
     };
     let stem = "stem = { channels = 2, height = 384, width = 512, classes = 4 }\nlayers = []\n";
     let (before, after) = (RECIPE.find("stem").unwrap(), RECIPE.find("[training]").unwrap());
-    let semantic = [&RECIPE[..before], stem, &RECIPE[after..]].concat().replace("EPOCHS", "1");
+    let kind = "[representation]\nkind = \"semantic\"\n".to_string();
+    let semantic = kind + &[&RECIPE[..before], stem, &RECIPE[after..]].concat().replace("EPOCHS", "1");
     bench.write("semantic.toml", semantic);
     for recipe in ["semantic", "recipe"] {
         bench.succeeds_command(command(&format!("train {recipe}.toml --out {recipe}")));

@@ -16,8 +16,8 @@ use crate::error::RunError;
 use crate::observer::Observer;
 use crate::open::Task;
 
-/// Writes the archive and the report; returns nothing where the observer interrupts before, else the archive's bytes, what it is worth, and the seconds of training with those that the
-/// archive took.
+/// Writes the archive and the report; returns nothing where the observer interrupts before, else the archive's bytes, what it is
+/// worth, and the seconds of training with those that the archive took.
 pub(crate) fn finish(
     task: Task<'_>,
     mut evaluators: Option<&mut (dyn PerceptionStack + '_)>,
@@ -40,8 +40,8 @@ pub(crate) fn finish(
     Ok(Some((bytes.len(), evaluation, seconds)))
 }
 
-/// With the coefficients of a carrier solved for what PoseNet says of the original, where there are a carrier and a PoseNet; nothing where
-/// the observer interrupts.
+/// With the coefficients of a carrier solved for what PoseNet says of the original, where there are a carrier and a PoseNet;
+/// nothing where the observer interrupts.
 fn solved(
     representation: Representation,
     dataset: &Dataset,

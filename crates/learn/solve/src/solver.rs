@@ -34,8 +34,8 @@ pub struct Pose {
     pub after: f64,
 }
 
-/// Solves for the coefficients of samples of one representation. The decoder is that of the representation it was made from; class maps and latents
-/// are those of the one that is solved.
+/// Solves for the coefficients of samples of one representation. The decoder is that of the representation it was made from;
+/// class maps and latents are those of the one that is solved.
 pub struct Solver<'a> {
     network: Network,
     originals: &'a [SampleOutputs],
@@ -69,8 +69,8 @@ struct Sample<'a> {
 }
 
 impl<'a> Solver<'a> {
-    /// A solver for representations with this decoder; none where it has no carrier. `originals` are what the evaluators say of the original, one for each
-    /// sample.
+    /// A solver for representations with this decoder; none where it has no carrier. `originals` are what the evaluators say of
+    /// the original, one for each sample.
     ///
     /// # Errors
     ///
@@ -83,8 +83,9 @@ impl<'a> Solver<'a> {
         Ok(Some(Self { network, originals, coefficients: carrier.coefficients, last }))
     }
 
-    /// Solves every sample that has an original, then those again that are left poor, as their neighbours are solved by now. `each` hears of every
-    /// sample, and ends the work where it says no. Returns the means over the samples, or nothing where it was ended.
+    /// Solves every sample that has an original, then those again that are left poor, as their neighbours are solved by now.
+    /// `each` hears of every sample, and ends the work where it says no. Returns the means over the samples, or nothing where it
+    /// was ended.
     ///
     /// # Errors
     ///
@@ -115,7 +116,8 @@ impl<'a> Solver<'a> {
         Ok(Some(Pose { before: mean(|pose| pose.before), after: mean(|pose| pose.after) }))
     }
 
-    /// Solves one sample: its coefficients become the best that are found, from where they are or from where a neighbour's are, or stay.
+    /// Solves one sample: its coefficients become the best that are found, from where they are or from where a neighbour's are,
+    /// or stay.
     ///
     /// # Errors
     ///

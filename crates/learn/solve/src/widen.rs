@@ -5,8 +5,8 @@ use repr::{QuantizedLatents, Representation, RepresentationError};
 /// What is added to a coefficient's range on either side, as a share of it.
 const MARGIN: f32 = 0.25;
 
-/// The representation with grids of its coefficients that reach beyond the values that they have, which gradient descent left where it stopped; values
-/// move by at most half a step.
+/// The representation with grids of its coefficients that reach beyond the values that they have, which gradient descent left
+/// where it stopped; values move by at most half a step.
 ///
 /// # Errors
 ///
