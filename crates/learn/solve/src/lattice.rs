@@ -30,12 +30,26 @@ impl Lattice<'_> {
         let mean = self.slopes.iter().map(square).sum::<f64>() / POSE_LEN as f64;
         let mut values = self.values.to_vec();
         let mut rest = residual;
+        let mut settle = |k: usize, value: f64, rest: &mut Outputs| {
+            let moved = value.round().clamp(0.0, f64::from(self.last)) as i32;
+            *rest = added(rest, &self.slopes[k], f64::from(moved - values[k]));
+            values[k] = moved;
+        };
+        let wanted = |k: usize, dual: &Outputs| f64::from(self.values[k]) - dot(&self.slopes[k], dual);
+        // Those that would leave the grid stop at its ends, and the others make up for it.
+        loop {
+            let dual = self.dual(&order, &rest, damping * mean);
+            let out = |&k: &usize| !(0.0..=f64::from(self.last)).contains(&wanted(k, &dual));
+            let (outside, inside): (Vec<usize>, Vec<usize>) = order.iter().partition(|&k| out(k));
+            if outside.is_empty() {
+                break;
+            }
+            outside.into_iter().for_each(|k| settle(k, wanted(k, &dual), &mut rest));
+            order = inside;
+        }
         for (at, &k) in order.iter().enumerate() {
             let dual = self.dual(&order[at..], &rest, damping * mean);
-            let wanted = -dot(&self.slopes[k], &dual);
-            let moved = self.within(values[k] + wanted.clamp(-1e6, 1e6).round() as i32);
-            rest = added(&rest, &self.slopes[k], f64::from(moved - values[k]));
-            values[k] = moved;
+            settle(k, wanted(k, &dual), &mut rest);
         }
         self.descend(&mut values, rest, damping * mean);
         values

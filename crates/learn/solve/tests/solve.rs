@@ -46,10 +46,11 @@ fn noise(i: usize, seed: usize) -> f32 {
 
 /// A decoder of `channels` of a coarse image with `coefficients` of 10 bits.
 fn representation(coefficients: usize, channels: usize) -> Representation {
-    with_latents(coefficients, channels, 99)
+    with_latents(coefficients, channels, 0.0)
 }
 
-fn with_latents(coefficients: usize, channels: usize, seed: usize) -> Representation {
+/// The same with latents that are moved a part of their range.
+fn with_latents(coefficients: usize, channels: usize, shift: f32) -> Representation {
     let stem = Stem { classes: 3, ..Stem::new(2, 6, 8) };
     let carrier = Carrier { coefficients, height: 3, width: 4, channels, bits: 10 };
     let table = LayerTable { carrier: Some(carrier), ..LayerTable::new(2 + coefficients, stem, Vec::new()) };
@@ -58,7 +59,8 @@ fn with_latents(coefficients: usize, channels: usize, seed: usize) -> Representa
         let values = (0..parameter.len()).map(|i| (127.0 * 2.0 * noise(i, seed)) as i16).collect();
         QuantizedTensor { bits: 8, steps: vec![0.002], values }
     });
-    let latents: Vec<f32> = (0..SAMPLES * architecture.latent_dim()).map(|i| noise(i, seed)).collect();
+    let latents: Vec<f32> =
+        (0..SAMPLES * architecture.latent_dim()).map(|i| noise(i, 99) + shift * noise(i, 5)).collect();
     let latents = quantize_latents(&latents, &architecture.latent_bits()).unwrap();
     let shape = architecture.map_shape(SAMPLES).unwrap().unwrap();
     let values = (0..SAMPLES * 6 * 8).map(|i| (i * i % 3) as u8).collect();
@@ -71,7 +73,7 @@ fn with_latents(coefficients: usize, channels: usize, seed: usize) -> Representa
 
 /// What is said of other coefficients: it can be reached.
 fn originals(channels: usize) -> Vec<SampleOutputs> {
-    let other = with_latents(12, channels, 5);
+    let other = with_latents(12, channels, 0.5);
     (0..SAMPLES).map(|sample| SampleOutputs { classes: Vec::new(), pose: pose(&other, sample) }).collect()
 }
 
