@@ -31,7 +31,7 @@ use proposals::Grid;
 use settle::settle;
 pub use state::MapSearchState;
 use state::latents;
-use visit::{Edited, SURPRISE, Visit};
+use visit::{Edited, Visit, surprise};
 
 /// Most sweeps over all samples.
 const SWEEPS: usize = 50;
@@ -108,7 +108,7 @@ impl<'a> MapSearch<'a> {
     /// Takes back the edits of samples that do not pay, if by a real encoding that lowers the score. What is left is never worth
     /// less than what the search began with, which it still is where not all samples have been measured.
     pub fn settle(&self, state: &mut MapSearchState) -> Result<(), EncodeError> {
-        settle(state, &self.frames)
+        settle(state, &self.frames).map(|_| ())
     }
 
     /// Edits the map of a sample, as far as that lowers the score.
@@ -116,7 +116,9 @@ impl<'a> MapSearch<'a> {
         let before = state.representation.clone();
         let map = before.map(sample).to_vec();
         let seen = self.frames.classes(&before, sample, std::slice::from_ref(&map))?;
-        let edited = Edited { map, seen: seen.into_iter().next().unwrap_or_default(), bits: 0.0, count: 0 };
+        let seen = seen.into_iter().next().unwrap_or_default();
+        let edited = Edited { map, seen, bits: 0.0, taken: Vec::new() };
+        let tried = state.tried[sample].clone();
         let Some(prices) = before.maps.as_ref().and_then(|maps| self.prices.at(maps, sample)) else { return Ok(()) };
         let visit = Visit {
             frames: &mut self.frames,
@@ -129,8 +131,8 @@ impl<'a> MapSearch<'a> {
             chances: &mut state.chances,
             edited,
         };
-        let Edited { map, bits, count, .. } = visit.edit()?;
-        if count == 0 {
+        let Edited { map, bits, taken, .. } = visit.edit()?;
+        if taken.is_empty() {
             return Ok(());
         }
         state.representation.set_map(sample, &map)?;
@@ -138,13 +140,17 @@ impl<'a> MapSearch<'a> {
         (self.resolve)(&mut resolved, sample, &mut *self.frames.stack)?;
         state.set_latents(sample, latents(&resolved, sample))?;
         let terms = self.frames.measure(&state.representation, sample)?;
-        let cost = SURPRISE * self.frames.bit() * bits;
+        let cost = self.frames.bit() * surprise(bits);
         if total_with(&state.terms, sample, terms) + cost < total(&state.terms) {
             state.terms[sample] = terms;
             state.bits[sample] += bits;
-            state.kept += count;
         } else {
             state.representation = before;
+            // The edits around which others were worth another trial are none, and came to nothing themselves.
+            state.tried[sample] = tried;
+            state.tried[sample].extend(taken);
+            state.tried[sample].sort_unstable();
+            state.tried[sample].dedup();
         }
         Ok(())
     }
@@ -177,8 +183,9 @@ impl Steps for MapSearch<'_> {
             }
             Some(sample) if sample < samples => self.visit(state, sample)?,
             Some(_) => {
-                self.settle(state)?;
-                state.done = std::mem::take(&mut state.kept) == 0;
+                let cost = settle(state, &self.frames)?;
+                state.done = cost >= state.least;
+                state.least = cost;
             }
         }
         state.next += 1;

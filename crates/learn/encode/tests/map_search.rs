@@ -12,7 +12,7 @@ use metric::{
 };
 use repr::{
     Architecture, Carrier, ClassMaps, Clip, ClipName, LayerTable, MapShape, Representation, RepresentationParts,
-    Sidecar, Stem, Tensors, quantize_latents, quantize_tensor,
+    Sidecar, Stem, quantize_latents, quantize_tensor,
 };
 
 mod common;
@@ -67,7 +67,6 @@ fn representation(maps: Vec<u8>) -> Representation {
     };
     let values: Vec<Vec<f32>> = architecture.parameters().iter().enumerate().map(values).collect();
     let quantized = values.iter().map(|values| quantize_tensor("t", values, 8).unwrap()).collect();
-    Tensors::new(&architecture, values).unwrap();
     let latents: Vec<f32> = (0..3 * SAMPLES).map(|i| common::noise(99, i)).collect();
     let shape = MapShape::new(SAMPLES, ROWS, COLUMNS, 3).unwrap();
     let parts = RepresentationParts {

@@ -1,7 +1,7 @@
 //! How far a search over class maps has come, and the same as bytes, so that an interrupted search can go on.
 //!
-//! Layout, numbers little-endian: magic, key, finished steps (u32), whether it is done (u8), edits kept in this sweep (u32), seconds
-//! (f64), number of samples (u32), what was measured at first and what is now (u32 count, two f64 each), bits of each sample's edits (f64), what was tried
+//! Layout, numbers little-endian: magic, key, finished steps (u32), whether it is done (u8), what the clip cost at
+//! the last sweep's end (f64), seconds (f64), number of samples (u32), what was measured at first and what is now (u32 count, two f64 each), bits of each sample's edits (f64), what was tried
 //! for each sample (u32 count; pixel u32, shape u8, class u8 each), outcomes of each kind (u32 each), the representation that the
 //! search began with (u32 length, archive), the edits of each sample (u32 count; pixel u32, class u8 each), all latents as they are
 //! (u16), the BLAKE3 hash of all that. Coding maps takes seconds, so those as they are are not.
@@ -13,7 +13,7 @@ use super::proposals::{KINDS, Proposal};
 use crate::judge::Terms;
 use crate::resume::Saved;
 
-const MAGIC: &[u8; 8] = b"hnervms1";
+const MAGIC: &[u8; 8] = b"hnervms2";
 
 /// How far a search over class maps has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +22,8 @@ pub struct MapSearchState {
     pub(super) next: usize,
     /// Whether the last sweep found nothing.
     pub(super) done: bool,
-    /// Edits kept in this sweep.
-    pub(super) kept: usize,
+    /// What the clip cost, bytes included, when the last sweep had ended; infinite before.
+    pub(super) least: f64,
     seconds: f64,
     /// Distortions of the samples as they were, as far as they have been measured.
     pub(super) first: Vec<Terms>,
@@ -48,7 +48,7 @@ impl MapSearchState {
         Self {
             next: 0,
             done: false,
-            kept: 0,
+            least: f64::INFINITY,
             seconds: 0.0,
             first: Vec::new(),
             terms: Vec::new(),
@@ -126,8 +126,7 @@ impl Saved for MapSearchState {
         let number = |bytes: &mut Vec<u8>, number: usize| bytes.extend((number as u32).to_le_bytes());
         number(&mut bytes, self.next);
         bytes.push(self.done.into());
-        number(&mut bytes, self.kept);
-        bytes.extend(self.seconds.to_le_bytes());
+        bytes.extend([self.least, self.seconds].into_iter().flat_map(f64::to_le_bytes));
         number(&mut bytes, self.bits.len());
         number(&mut bytes, self.terms.len());
         let terms = self.first.iter().chain(&self.terms).flatten();
@@ -162,8 +161,9 @@ impl Saved for MapSearchState {
             return None;
         }
         let mut rest = Reader(content.strip_prefix(MAGIC)?.strip_prefix(key)?);
-        let (next, done, kept) = (rest.number()?, rest.take()? != [0], rest.number()?);
-        let (seconds, samples, measured) = (rest.float()?, rest.number()?, rest.number()?);
+        let (next, done) = (rest.number()?, rest.take()? != [0]);
+        let (least, seconds) = (rest.float()?, rest.float()?);
+        let (samples, measured) = (rest.number()?, rest.number()?);
         let first = rest.many(measured, |rest| Some([rest.float()?, rest.float()?]))?;
         let terms = rest.many(measured, |rest| Some([rest.float()?, rest.float()?]))?;
         let bits = rest.many(samples, Reader::float)?;
@@ -187,7 +187,7 @@ impl Saved for MapSearchState {
         let mut state = Self {
             next,
             done,
-            kept,
+            least,
             seconds,
             first,
             terms,

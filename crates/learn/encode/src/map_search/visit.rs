@@ -19,7 +19,7 @@ const PRICED: usize = 1200;
 /// Least promise, in wrong pixels, that is worth a trial.
 const LEAST: f64 = 0.02;
 /// How much more the coder takes than by its frozen prices.
-pub(super) const SURPRISE: f64 = 1.1;
+const SURPRISE: f64 = 1.1;
 /// Rows or columns of a map around an edit in which what came to nothing is worth another trial.
 const STIRRED: usize = 4;
 
@@ -45,8 +45,13 @@ pub(super) struct Edited {
     pub seen: Vec<u8>,
     /// By the frozen prices, more than before the visit.
     pub bits: f64,
-    /// Edits that were made.
-    pub count: usize,
+    /// Proposals that were taken.
+    pub taken: Vec<Proposal>,
+}
+
+/// What bits by the frozen prices come to: what surprises the coder surprises it more than that, and it saves less.
+pub(super) fn surprise(bits: f64) -> f64 {
+    if bits > 0.0 { SURPRISE * bits } else { bits / SURPRISE }
 }
 
 impl Visit<'_, '_> {
@@ -72,8 +77,7 @@ impl Visit<'_, '_> {
 
     /// What bits are worth, in pixels that SegNet gets wrong.
     fn price(&self, bits: f64) -> f64 {
-        let surprise = if bits > 0.0 { SURPRISE } else { 1.0 / SURPRISE };
-        surprise * bits * self.frames.bit() / self.frames.pixel()
+        surprise(bits) * self.frames.bit() / self.frames.pixel()
     }
 
     /// The proposals that were not tried yet, the most promising first.
@@ -138,8 +142,9 @@ impl Visit<'_, '_> {
             let bits = self.prices.change(&edits);
             if self.sight(&seen).wrong() as f64 + self.price(bits) < wrong {
                 self.prices.apply(&edits);
-                let (bits, count) = (self.edited.bits + bits, self.edited.count + edits.len());
-                self.edited = Edited { map, seen, bits, count };
+                let mut taken = std::mem::take(&mut self.edited.taken);
+                taken.extend(together.iter().map(|ranked| ranked.proposal));
+                self.edited = Edited { map, seen, bits: self.edited.bits + bits, taken };
                 let place = |pixel: usize| (pixel / self.grid.columns, pixel % self.grid.columns);
                 let stirred = |proposal: &Proposal| {
                     edits.iter().any(|&(pixel, _)| close(place(pixel), place(proposal.pixel as usize), STIRRED))
