@@ -235,8 +235,25 @@ impl<B: AutodiffBackend + Ops> Engine<B> {
             gradient_clip: training.gradient_clip,
             ema: training.ema,
         };
+        let before = (self.state.weights.latents.clone(), self.state.ema.latents.clone());
         step::<B>(&mut self.state, &leaves, &gradients, &settings);
+        self.hold(stage.trains, before);
         Ok(figures)
+    }
+
+    /// Puts back what a stage does not train of the latents, a renderer's numbers or a carrier's coefficients, exactly: they share a
+    /// tensor, and so what the optimizer does.
+    fn hold(&mut self, trains: Trains, (weights, ema): (Tensor<B::InnerBackend, 2>, Tensor<B::InnerBackend, 2>)) {
+        let (dim, coefficients) = (self.setup.architecture.latent_dim(), self.setup.architecture.coefficients());
+        let numbers = dim - coefficients;
+        if coefficients == 0 || !matches!(trains, Trains::Renderer | Trains::Carrier) {
+            return;
+        }
+        for (new, old) in [(&mut self.state.weights.latents, weights), (&mut self.state.ema.latents, ema)] {
+            let [shared, own] = if trains == Trains::Renderer { [&*new, &old] } else { [&old, &*new] };
+            let parts = vec![shared.clone().narrow(1, 0, numbers), own.clone().narrow(1, numbers, coefficients)];
+            *new = Tensor::cat(parts, 1);
+        }
     }
 
     /// The weights as what is differentiated by, as far as they are trained.

@@ -87,6 +87,8 @@ impl<B: AutodiffBackend + Ops> PerceptualLoss<B> {
     ) -> Result<Perceived<B>, OnnxError> {
         let device = decoded.device();
         let FrozenEvaluators { segnet, posenet, camera } = &*self.evaluators;
+        // SegNet does not look at the first frame, so without PoseNet nobody does.
+        let decoded = if self.terms.pose.is_none() { decoded.narrow(1, 3, 3) } else { decoded };
         let frames = if self.terms.round_trip {
             B::round_trip(decoded, RoundTripSizes { camera: *camera, input: (INPUT_HEIGHT, INPUT_WIDTH) })
         } else {
@@ -98,7 +100,8 @@ impl<B: AutodiffBackend + Ops> PerceptualLoss<B> {
             let classes: Vec<i32> = classes.map(|&class| class.into()).collect();
             let classes = TensorData::new(classes, [originals.len(), INPUT_HEIGHT, INPUT_WIDTH]);
             let classes = Tensor::<B, 3, Int>::from_data(classes, &device);
-            let logits = segnet.forward::<4>(frames.clone().narrow(1, 3, 3))?;
+            let [_, channels, ..] = frames.dims();
+            let logits = segnet.forward::<4>(frames.clone().narrow(1, channels - 3, 3))?;
             let seen = B::segmentation(logits, classes, &loss(segmentation));
             found.loss = found.loss + seen.loss * segmentation.weight;
             let wrong = seen.wrong.into_data();

@@ -33,7 +33,7 @@ pub type Estimate = (f64, Parameters<Option<Vec<f32>>>);
 /// What the coder charges for levels around those of a representation.
 pub struct CoderCosts {
     costs: LevelCosts,
-    /// Dimensions of a latent.
+    /// Of each dimension of a latent.
     latent_bits: Vec<u8>,
 }
 

@@ -8,7 +8,8 @@ use dataset::{Dataset, DatasetInfo, OriginalOutputs};
 use evaluate::evaluate;
 use frames::{Planes, RgbFrame};
 use metric::{INPUT_HEIGHT, INPUT_WIDTH, NetworkHashes, POSE_LEN, PerceptionStack, StackError, StackIdentity};
-use recipe::tables::{EvaluatorsTable, RecipeTable, RepresentationKind, RepresentationTable};
+use recipe::Trains;
+use recipe::tables::{EvaluatorsTable, RecipeTable, RepresentationKind, RepresentationTable, StageTable};
 use report::RunFolder;
 use repr::{Carrier, Layer, LayerTable, Nonlinearity, Residual, Stem};
 use run::{Checkpoint, Device, Outcome, RunError};
@@ -107,6 +108,36 @@ fn an_interrupted_run_of_class_maps_resumes_to_the_same_archive() {
     }
     run(&semantic(), &dataset, &mut stack, &broken, &mut Watch::default()).unwrap();
     assert_eq!(std::fs::read(broken.archive()).unwrap(), expected);
+}
+
+#[test]
+fn a_stage_leaves_what_it_does_not_train_exactly_as_it_was() {
+    let (base, mut stack) = (tempfile::tempdir().unwrap(), Brightness(3));
+    let dataset = dataset(&mut stack, 4);
+    let mut average = |name: &str, trains: Option<Trains>| {
+        let mut table = semantic();
+        table.stage.truncate(1);
+        table.stage.extend(trains.map(|trains| StageTable { trains, weight_decay: 0.1, ..table.stage[0].clone() }));
+        let folder = RunFolder::new(base.path().join(name));
+        run(&table, &dataset, &mut stack, &folder, &mut Watch::default()).unwrap();
+        Checkpoint::read(&folder.last()).unwrap().average
+    };
+    let before = average("before", None);
+    let tensors = before.weights.len();
+    // One number, then two coefficients.
+    let column = |latents: &[f32], d: usize| latents.iter().skip(d).step_by(3).copied().collect::<Vec<f32>>();
+    for (trains, name) in [(Trains::Renderer, "renderer"), (Trains::Carrier, "carrier")] {
+        let after = average(name, Some(trains));
+        let renderer = trains == Trains::Renderer;
+        for (i, (old, new)) in before.weights.iter().zip(&after.weights).enumerate() {
+            // The carrier's weight and bias are the last ones.
+            assert_eq!(old == new, renderer == (i >= tensors - 2), "{name}: tensor {i}");
+        }
+        for d in 0..3 {
+            let [old, new] = [&before, &after].map(|average| column(&average.latents, d));
+            assert_eq!(old == new, renderer == (d > 0), "{name}: dimension {d}");
+        }
+    }
 }
 
 #[test]
