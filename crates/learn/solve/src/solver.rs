@@ -16,8 +16,10 @@ const ROUNDS: usize = 12;
 const DAMPINGS: [f64; 5] = [1e-4, 1e-3, 1e-2, 0.1, 1.0];
 /// Mean squared error that is as good as none: its term of the score is 0.001.
 const ENOUGH: f64 = 1e-7;
-/// Error beyond which other starts are tried, and how often over a whole clip.
-const POOR: f64 = 3e-6;
+/// Error beyond which other starts are tried: how many of how many, and how often over a whole clip.
+const POOR: f64 = 1e-5;
+const STARTS: usize = 2;
+const SPREAD: usize = 24;
 const REPEATS: usize = 2;
 /// Fall of the error below which the slopes are measured anew.
 const STALE: f64 = 0.25;
@@ -83,7 +85,7 @@ impl<'a> Solver<'a> {
         Ok(Some(Self { network, originals, coefficients: carrier.coefficients, last }))
     }
 
-    /// Solves every sample that has an original, then those again that are left poor, as their neighbours are solved by now.
+    /// Solves every sample that has an original, then those again that are left poor, as the others are solved by now.
     /// `each` hears of every sample, and ends the work where it says no. Returns the means over the samples, or nothing where it
     /// was ended.
     ///
@@ -116,7 +118,7 @@ impl<'a> Solver<'a> {
         Ok(Some(Pose { before: mean(|pose| pose.before), after: mean(|pose| pose.after) }))
     }
 
-    /// Solves one sample: its coefficients become the best that are found, from where they are or from where a neighbour's are,
+    /// Solves one sample: its coefficients become the best that are found, from where they are or from where other samples' are,
     /// or stay.
     ///
     /// # Errors
@@ -135,11 +137,18 @@ impl<'a> Solver<'a> {
         let before = start.error();
         let mut best = self.descend(&subject, start, stack)?;
         if best.error() > POOR {
+            // Where others are, near ones and some from the whole clip, the best ones first.
+            let samples = representation.clip.samples();
             let near = [sample.checked_sub(1), Some(sample + 1), sample.checked_sub(2), Some(sample + 2)];
-            let near = near.into_iter().flatten().filter(|&other| other < representation.clip.samples());
-            let near: Vec<_> = near.map(own).collect();
-            if !near.is_empty() {
-                let start = subject.best(near, stack)?;
+            let spread = (0..samples).step_by(samples.div_ceil(SPREAD)).map(Some);
+            let others = near.into_iter().chain(spread).flatten().filter(|&other| other < samples && other != sample);
+            let mut starts = subject.points(others.map(own).collect(), stack)?;
+            starts.sort_by(|a, b| a.error().total_cmp(&b.error()));
+            starts.dedup_by(|a, b| a.values == b.values);
+            for start in starts.into_iter().take(STARTS) {
+                if best.error() <= POOR {
+                    break;
+                }
                 let other = self.descend(&subject, start, stack)?;
                 best = if other.error() < best.error() { other } else { best };
             }
