@@ -70,7 +70,8 @@ impl Decoder {
         &self.clip
     }
 
-    /// The two frames of a sample as the architecture makes them, `[3, height, width]` RGB in [0, 255], before resampling.
+    /// The two frames of a sample as the architecture makes them, `[3, height, width]` RGB in [0, 255], a carrier's
+    /// frame beyond that too, before resampling.
     pub fn decode_native(&self, sample: usize) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
         self.with_input(sample, |input| self.network.native(input))
     }

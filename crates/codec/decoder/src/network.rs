@@ -237,7 +237,7 @@ impl Network {
     }
 
     /// The two frames `[3, height, width]` of a sample as the architecture makes them from its latents, RGB in [0, 255], moved by
-    /// the frame part of `corrections` (those of one valid sample), which may lead out of that range.
+    /// the frame part of `corrections` (those of one valid sample), which may lead out of that range, as a carrier may.
     pub fn native(&self, input: SampleInput<'_>) -> Result<[Planes; FRAMES_PER_SAMPLE], DecoderError> {
         let mut native = self.native_room();
         self.run(input, |work, first| {

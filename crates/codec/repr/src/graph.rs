@@ -150,7 +150,8 @@ impl ParameterId {
 /// Where in the decoder a parameter stands; the trainer groups by it, the coder models by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ParameterRole {
-    /// The linear layer, weight `[out, latent_dim]`.
+    /// A linear layer, weight `[out, in]`: that of the stem, of a latent's values, and of a class map and a place where it is fed with
+    /// them; that of a carrier, of its coefficients.
     Stem,
     /// A convolution inside a layer, weight `[out, in, kernel, kernel]`.
     Hidden,

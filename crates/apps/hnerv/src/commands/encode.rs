@@ -23,7 +23,8 @@ const MOST_PASSES: usize = 100;
 ///
 /// As trained by default: one step a tensor, the learned one if there is one, rounded. --lambda and --target-bytes choose steps (of
 /// a tensor, or of each output channel where that pays), bit widths and rounding by rate and distortion, and print the curve they
-/// walk; with evaluators and neither of them, the point of the lowest score is taken. --sidecar then corrects single samples, --search
+/// walk; with evaluators and neither of them, the point of the lowest score is taken, but where class maps feed the decoder. A carrier's
+/// coefficients are solved for the pose, or taken from the run's archive. --sidecar then corrects single samples, --search
 /// edits class maps where the decoder is fed with them. Ctrl-C keeps a search beside the output, as OUTPUT.search; the same command goes on.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -92,6 +93,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let output = ArchiveFile::create(&arguments.output, inputs(arguments, &path))?;
     let checkpoint = Checkpoint::read(&path)?;
     let plain = checkpoint.quantize(arguments.bits).context(path.display().to_string())?;
+    // A carrier's coefficients were solved for the run's own archive, and those of no other quantization fit.
+    let solved_before = arguments.bits.is_none().then(|| solved_archive(&arguments.source, &plain)).flatten();
+    let ready = solved_before.is_some();
+    let plain = solved_before.unwrap_or(plain);
     let source = if checkpoint.has_steps() && arguments.bits.is_none() {
         // Trained on its grid: what was trained are the rounded values.
         Source::of(plain)
@@ -114,6 +119,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let quantizer = (goal.is_some() || searched).then(|| Quantizer::new(&source));
     let start = |original: &mut Original| match &quantizer {
         Some(quantizer) => quantized(quantizer, goal, original),
+        None if ready => Ok(source.plain().clone()),
         None => solved(source.plain(), original),
     };
     let job = file.as_ref().map(|file| Job { file, minutes: arguments.minutes });
@@ -127,7 +133,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         _ => start(&mut original)?,
     };
-    if representation.architecture.coefficients() > 0 && !original.has_stack() {
+    if representation.architecture.coefficients() > 0 && !original.has_stack() && !(ready && goal.is_none()) {
         cli::say("the carrier's coefficients are as trained; with --original, --segnet and --posenet they are solved");
     }
     let bytes = archive::encode(&representation);
@@ -185,8 +191,9 @@ fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Origi
     let source = quantizer.source();
     let Some(goal) = goal else { return solved(source.plain(), original) };
     let point = walk(quantizer, goal, |point: &mut Point| -> anyhow::Result<f64> {
-        if let Some(solved) = original.solved(&point.representation, |_| !cli::interrupted())? {
-            point.replace(solved);
+        // An exchange rate leads to its point whatever the others are worth.
+        if !matches!(goal, Goal::Lambda(_)) && point.representation.architecture.coefficients() > 0 {
+            point.replace(solved(&point.representation, original)?);
         }
         let worth = original.measure(source, &point.representation, point.bytes)?;
         let lambda = point.lambda.map_or("plain".into(), |lambda| format!("lambda {lambda:.5}"));
@@ -194,18 +201,45 @@ fn quantized(quantizer: &Quantizer<'_>, goal: Option<Goal>, original: &mut Origi
         cli::unless_interrupted()?;
         Ok(worth.cost())
     })?;
-    Ok(point.representation)
+    match goal {
+        Goal::Lambda(_) => solved(&point.representation, original),
+        _ => Ok(point.representation),
+    }
 }
 
 /// With the coefficients of its carrier solved, where it has one and the evaluators are there.
 fn solved(representation: &Representation, original: &mut Original) -> anyhow::Result<Representation> {
-    let mut progress = Progress::new("solve", representation.clip.samples() as u64);
+    if representation.architecture.coefficients() == 0 || !original.has_stack() {
+        return Ok(representation.clone());
+    }
+    let samples = representation.clip.samples();
+    let mut progress = Progress::new("solve", samples as u64);
     let found = original.solved(representation, |sample| {
-        progress.set(sample as u64, || "coefficients".into());
+        progress.set(sample as u64 + 1, || "coefficients of pairs; those left poor come again".into());
         !cli::interrupted()
     })?;
     cli::unless_interrupted()?;
+    progress.finish(format!("coefficients of {samples} pairs"));
     Ok(found.unwrap_or_else(|| representation.clone()))
+}
+
+/// What a run folder's archive holds, where it is the plain quantization with its coefficients solved.
+fn solved_archive(folder: &Path, plain: &Representation) -> Option<Representation> {
+    let (dim, coefficients) = (plain.architecture.latent_dim(), plain.architecture.coefficients());
+    if coefficients == 0 || !folder.is_dir() {
+        return None;
+    }
+    let bytes = inspect::read(&RunFolder::new(folder).archive()).ok()?;
+    let found = archive::decode(&bytes).ok()?;
+    let numbers = |of: &Representation| -> Vec<u16> {
+        of.latents.values.chunks(dim).flat_map(|latent| latent[..dim - coefficients].to_vec()).collect()
+    };
+    let same = found.architecture == plain.architecture
+        && found.clip == plain.clip
+        && found.parameters == plain.parameters
+        && found.maps == plain.maps
+        && numbers(&found) == numbers(plain);
+    same.then_some(found)
 }
 
 /// The file of a search: the checkpoint, the original, the evaluators and all that was asked for tell it from others.

@@ -80,7 +80,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (ClipTable { path, track, name, .. }, size) = (recipe.clip(), recipe.decoder().output_size());
     let source = ClipSource { path, track: *track, name: name.as_ref() };
     let mut load = |stack: Option<&mut dyn PerceptionStack>| Dataset::load(source, size, stack, &cli::interrupted);
-    let mut display = Display { recipe: &recipe, device: arguments.device, folder: &folder, progress: None };
+    let mut display =
+        Display { recipe: &recipe, device: arguments.device, folder: &folder, progress: None, solving: None };
     let job = Job {
         recipe: &recipe,
         load: &mut load,
@@ -140,6 +141,8 @@ struct Display<'a> {
     device: Device,
     folder: &'a RunFolder,
     progress: Option<Progress>,
+    /// Of the coefficients, behind the last epoch.
+    solving: Option<Progress>,
 }
 
 impl Observer for Display<'_> {
@@ -179,8 +182,8 @@ impl Observer for Display<'_> {
     }
 
     fn solved(&mut self, sample: usize, samples: usize) {
-        let progress = self.progress.get_or_insert_with(|| Progress::new("train", samples as u64));
-        progress.set(sample as u64, || format!("coefficients of {sample}/{samples} pairs"));
+        let solving = self.solving.get_or_insert_with(|| Progress::new("solve", samples as u64));
+        solving.set(sample as u64, || "coefficients of pairs; those left poor come again".into());
     }
 
     fn evaluated(&mut self, epoch: usize, evaluation: &Evaluation, best: bool) {
