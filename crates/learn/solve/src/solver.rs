@@ -20,7 +20,7 @@ const ENOUGH: f64 = 1e-7;
 const POOR: f64 = 1e-5;
 const STARTS: usize = 2;
 const SPREAD: usize = 24;
-const REPEATS: usize = 2;
+const REPEATS: usize = 1;
 /// Fall of the error below which the slopes are measured anew.
 const STALE: f64 = 0.25;
 /// Single steps of the grid that are tried at the end, at once and how often.
@@ -101,14 +101,14 @@ impl<'a> Solver<'a> {
         let samples = representation.clip.samples().min(self.originals.len());
         let mut poses = Vec::new();
         for sample in 0..samples {
-            poses.push(self.solve(representation, sample, stack)?);
+            poses.push(self.attempt(representation, sample, 0, stack)?);
             if !each(sample) {
                 return Ok(None);
             }
         }
         for _ in 0..REPEATS {
             for sample in (0..samples).filter(|&sample| poses[sample].after > POOR).collect::<Vec<_>>() {
-                poses[sample].after = self.solve(representation, sample, stack)?.after;
+                poses[sample].after = self.attempt(representation, sample, STARTS, stack)?.after;
                 if !each(sample) {
                     return Ok(None);
                 }
@@ -118,8 +118,7 @@ impl<'a> Solver<'a> {
         Ok(Some(Pose { before: mean(|pose| pose.before), after: mean(|pose| pose.after) }))
     }
 
-    /// Solves one sample: its coefficients become the best that are found, from where they are or from where other samples' are,
-    /// or stay.
+    /// Solves one sample: its coefficients become the best that are found from where they are, or stay.
     ///
     /// # Errors
     ///
@@ -130,13 +129,24 @@ impl<'a> Solver<'a> {
         sample: usize,
         stack: &mut (dyn PerceptionStack + '_),
     ) -> Result<Pose, SolveError> {
+        self.attempt(representation, sample, 0, stack)
+    }
+
+    /// The same, where that leaves it poor also from where other samples are, at `most` so many.
+    fn attempt(
+        &self,
+        representation: &mut Representation,
+        sample: usize,
+        most: usize,
+        stack: &mut (dyn PerceptionStack + '_),
+    ) -> Result<Pose, SolveError> {
         let Some(original) = self.originals.get(sample) else { return Ok(Pose { before: 0.0, after: 0.0 }) };
         let subject = self.subject(representation, sample, original.pose)?;
         let own = |sample: usize| self.coefficients_of(representation, sample);
         let start = subject.best(vec![own(sample)], stack)?;
         let before = start.error();
         let mut best = self.descend(&subject, start, stack)?;
-        if best.error() > POOR {
+        if best.error() > POOR && most > 0 {
             // Where others are, near ones and some from the whole clip, the best ones first.
             let samples = representation.clip.samples();
             let near = [sample.checked_sub(1), Some(sample + 1), sample.checked_sub(2), Some(sample + 2)];
@@ -145,7 +155,7 @@ impl<'a> Solver<'a> {
             let mut starts = subject.points(others.map(own).collect(), stack)?;
             starts.sort_by(|a, b| a.error().total_cmp(&b.error()));
             starts.dedup_by(|a, b| a.values == b.values);
-            for start in starts.into_iter().take(STARTS) {
+            for start in starts.into_iter().take(most) {
                 if best.error() <= POOR {
                     break;
                 }
