@@ -11,9 +11,6 @@ use thiserror::Error;
 #[cfg(doc)]
 use crate::table::{Carrier, Head, Refine, Residual, Stage, Stem};
 
-/// What a stem on a class map knows of a pixel's place.
-pub const COORDINATES: usize = 4;
-
 /// The operations of a decoder in order, and the parameters that they have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {

@@ -40,8 +40,8 @@ pub use architecture::Architecture;
 pub use clip::{Clip, ClipName};
 pub use error::RepresentationError;
 pub use graph::{
-    Activation, ArchitectureError, COORDINATES, CarrierNode, Convolution, Graph, Node, Operation, Parameter,
-    ParameterId, ParameterKind, ParameterRole,
+    Activation, ArchitectureError, CarrierNode, Convolution, Graph, Node, Operation, Parameter, ParameterId,
+    ParameterKind, ParameterRole,
 };
 pub use kernels::{Nonlinearity, Skip};
 pub use maps::{ClassMaps, MapShape};

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use kernels::Skip;
+use kernels::{PLACES, Skip};
 
 use super::{
-    Activation, ArchitectureError, COORDINATES, CarrierNode, Convolution, Graph, Node, Operation, Parameter,
-    ParameterId, ParameterKind, ParameterRole,
+    Activation, ArchitectureError, CarrierNode, Convolution, Graph, Node, Operation, Parameter, ParameterId,
+    ParameterKind, ParameterRole,
 };
 use crate::limits;
 use crate::table::{Carrier, Head, Layer, LayerTable, Refine, Residual, Stage, Stem};
@@ -103,7 +103,7 @@ impl Walk {
             let numbers = table.latent_dim - coefficients;
             let mut walk =
                 Self { graph, at: Activation { channels: numbers, ..latent }, stages: 0, refines: 0, blocks: 0 };
-            let dimensions = [classes + COORDINATES + numbers, channels, 1];
+            let dimensions = [classes + PLACES + numbers, channels, 1];
             let linear = walk.convolution("stem".into(), ParameterRole::Stem, dimensions, 1, stem);
             walk.node(Operation::Classes { linear, classes }, stem);
             return Ok(walk);
